@@ -1,0 +1,136 @@
+"""One declaration per row: frozen dataclasses give the Arrow schema.
+
+Rows travel between processes and lie on disk as Arrow; code reads better with names and
+types. Declaring both by hand lets them drift apart, so the Arrow schema is derived from
+the dataclass, and every table is built with that schema: a value that does not fit raises
+where it is written, not where it is read.
+"""
+
+import dataclasses
+import types
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+
+Row = TypeVar("Row")
+
+_SCALARS: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.large_binary(),
+    datetime: pa.timestamp("us", tz="UTC"),
+}
+"""`large_binary` because the pixels of one block can pass the 2 GiB of 32-bit offsets."""
+
+
+def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
+    """Translate an annotation to (Arrow type, nullable)."""
+    if annotation in _SCALARS:
+        return _SCALARS[annotation], False
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        inner = [arm for arm in get_args(annotation) if arm is not type(None)]
+        if len(inner) == 1:
+            return _arrow_type(inner[0])[0], True
+    if origin is list:
+        (item,) = get_args(annotation)
+        return pa.list_(_arrow_type(item)[0]), False
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return pa.struct(list(_fields(annotation))), False
+    msg = (
+        f"No Arrow type for {annotation!r}; use str, int, float, bool, bytes, datetime, lists and dataclasses"
+    )
+    raise TypeError(msg)
+
+
+def _fields(cls: type) -> Iterable[pa.Field]:
+    hints = get_type_hints(cls)
+    for item in dataclasses.fields(cls):
+        arrow_type, nullable = _arrow_type(hints[item.name])
+        yield pa.field(item.name, arrow_type, nullable=nullable)
+
+
+@cache
+def arrow_schema(cls: type) -> pa.Schema:
+    """Derive the Arrow schema of a row dataclass.
+
+    Optional fields are nullable, all others are not. Nested dataclasses become structs.
+
+    Raises:
+        TypeError: A field's annotation has no Arrow equivalent.
+    """
+    return pa.schema(list(_fields(cls)))
+
+
+@cache
+def _converter(annotation: Any) -> Any:
+    """Return a function from a plain Arrow value to a typed one, or None for identity."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        inner = [arm for arm in get_args(annotation) if arm is not type(None)]
+        convert = _converter(inner[0])
+        return None if convert is None else lambda value: None if value is None else convert(value)
+    if origin is list:
+        (item,) = get_args(annotation)
+        convert = _converter(item)
+        return None if convert is None else lambda values: [convert(value) for value in values]
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        return _builder(annotation)
+    return None
+
+
+@cache
+def _builder(cls: type) -> Any:
+    hints = get_type_hints(cls)
+    names = {item.name for item in dataclasses.fields(cls)}
+    converters = {name: convert for name in names if (convert := _converter(hints[name]))}
+
+    def build(value: dict[str, Any]) -> Any:
+        return cls(
+            **{
+                name: converters[name](item) if name in converters else item
+                for name, item in value.items()
+                if name in names
+            }
+        )
+
+    return build
+
+
+def to_dict(row: object) -> dict[str, Any]:
+    """Turn a row dataclass into plain dicts and lists, sharing the leaves (no copy of bytes)."""
+    return {item.name: _plain(getattr(row, item.name)) for item in dataclasses.fields(row)}  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    return value
+
+
+def to_table(cls: type[Row], rows: Iterable[Row]) -> pa.Table:
+    """Build an Arrow table of exactly `arrow_schema(cls)`.
+
+    Raises:
+        ValueError: A column that may not be null holds a null.
+        pyarrow.ArrowException: A value does not fit its column's type.
+    """
+    table = pa.Table.from_pylist([to_dict(row) for row in rows], schema=arrow_schema(cls))
+    for item in table.schema:
+        if not item.nullable and table[item.name].null_count:
+            msg = f"{cls.__name__}.{item.name} must not be null; {table[item.name].null_count} rows are"
+            raise ValueError(msg)
+    return table
+
+
+def from_table(cls: type[Row], table: pa.Table) -> list[Row]:
+    """Read rows back; columns the dataclass does not have are ignored."""
+    build = _builder(cls)
+    return [build(value) for value in table.to_pylist()]

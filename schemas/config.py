@@ -1,0 +1,320 @@
+"""One frozen object says how a run behaves.
+
+It is read once, validated before the first file is touched, and stored with the run, so
+that a lake explains itself. A profile is a set of defaults; a file overrides the profile,
+`--set` overrides the file. Each field says when to change it and what it costs.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.ids import digest_json
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says what was wanted, found and to do."""
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Sampling(Section):
+    """Which frames of a video are looked at."""
+
+    strategy: Literal["distinct", "interval", "keyframes", "scenes"] = "distinct"
+    """`distinct` samples evenly and drops near-duplicates; `interval` keeps every sample;
+    `keyframes` takes the coded key frames (cheapest, blind between them); `scenes` takes one
+    frame for each scene found by content change."""
+    interval_seconds: float = Field(1.0, gt=0, le=3600)
+    """Distance of samples. Smaller finds text that is shown more briefly, and costs decoding
+    and comparing in proportion."""
+    span_seconds: float = Field(60.0, ge=1, le=3600)
+    """Length of the spans a video is cut into for decoding. Shorter spreads a single video
+    over more cores and loses less when one breaks; each span costs a seek."""
+    clip_seconds: float = Field(30.0, ge=1, le=3600)
+    """Longest clip in the `clips` table. Clips also end where the scene or slide changes."""
+    max_pixels: int = Field(2_100_000, ge=10_000)
+    """Pixel budget of a sampled frame; larger frames are scaled down to it (1080p passes)."""
+
+
+class Documents(Section):
+    """How pages are read."""
+
+    text_layer: Literal["auto", "always", "never"] = "auto"
+    """`auto` takes a page's text layer where it is sound and recognises the page where it is
+    missing or garbage; `never` recognises every page (slow, independent of the file's maker)."""
+    dpi: int = Field(150, ge=36, le=600)
+    """Resolution at which pages are rendered for recognition. Body text of 10 points has
+    letters of about 20 pixels at 150."""
+    max_pixels: int = Field(4_200_000, ge=100_000)
+    """Pixel budget of a rendered page or picture; the resolution is lowered to meet it."""
+    pages_per_task: int = Field(8, ge=1, le=1000)
+    """Pages decoded by one task, so that opening the document is paid once for them."""
+
+
+class Ocr(Section):
+    """Reading text in pictures."""
+
+    engine: Literal["rapidocr", "paddleocr", "off"] = "rapidocr"
+    """`rapidocr` needs nothing but pip; `paddleocr` is the extra `gloss[paddle]`."""
+    model: str | None = None
+    """Model name or folder; null takes the engine's own default."""
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    """Lines recognised with less confidence are dropped."""
+    detail: Literal["auto", "off"] = "auto"
+    """`auto` looks again at full resolution where the first pass finds small text."""
+    orientation: bool = True
+    """Find pages and pictures that are turned by 90, 180 or 270 degrees and read them upright."""
+
+
+class Speech(Section):
+    """Recognising speech."""
+
+    engine: Literal["off"] = "off"
+    """No speech engine exists in this version; words come from subtitles alone."""
+    model: str | None = None
+    subtitles: bool = True
+    """Take embedded subtitle tracks and sidecar `.srt` and `.vtt` files as utterances."""
+
+
+class Vision(Section):
+    """Captions by a vision-language model."""
+
+    engine: Literal["off"] = "off"
+    """No vision engine exists in this version."""
+    model: str | None = None
+
+
+class Summary(Section):
+    """Titles and summaries of clips, segments and assets."""
+
+    engine: Literal["extractive", "off"] = "extractive"
+    """`extractive` picks sentences that stand in the source, each with a citation."""
+    model: str | None = None
+    clip_sentences: int = Field(2, ge=0, le=20)
+    segment_sentences: int = Field(3, ge=0, le=50)
+    asset_sentences: int = Field(5, ge=0, le=100)
+    """Most sentences of a summary at each level."""
+
+
+class Embedding(Section):
+    """Vectors for semantic search."""
+
+    engine: Literal["off"] = "off"
+    """No embedding engine exists in this version."""
+    model: str | None = None
+
+
+class Limits(Section):
+    """What one input may cost; beyond it a `failures` row takes the place of the rest."""
+
+    bytes: int = Field(64 << 30, ge=1)
+    """Largest file."""
+    pixels: int = Field(180_000_000, ge=1)
+    """Most pixels a picture or frame may declare; twice that of a 90-megapixel camera."""
+    pages: int = Field(20_000, ge=1)
+    seconds: float = Field(24 * 3600.0, gt=0)
+    """Longest video or audio."""
+    memory_bytes: int = Field(3 << 30, ge=256 << 20)
+    """Memory of the process that decodes; it is ended beyond it."""
+    unit_seconds: float = Field(120.0, gt=0)
+    """Wall time in which the next unit (a span, a page) must come out of a decoder."""
+
+
+class Resources(Section):
+    """Share of the cluster each operator takes. Fractions let operators overlap on few cores."""
+
+    probe_cpus: float = Field(0.25, gt=0)
+    decode_cpus: float = Field(0.5, gt=0)
+    ocr_cpus: float = Field(0.5, gt=0)
+    ocr_gpus: float = Field(0.0, ge=0)
+    ocr_workers: int = Field(0, ge=0)
+    """Actors that hold an OCR engine; 0 takes one for each core (or each GPU share)."""
+    ocr_threads: int = Field(1, ge=1)
+    """Threads inside each OCR engine; more than one only helps with cores to spare."""
+
+
+class Store(Section):
+    """How the lake is written."""
+
+    commit_seconds: float = Field(20.0, ge=0)
+    """Finished assets become visible at least this often while a run goes on."""
+    commit_assets: int = Field(500, ge=1)
+    """…or when this many have finished."""
+    storage_options: dict[str, str] = Field(default_factory=dict)
+    """Options for the object store of lake and sources; credentials belong into the
+    environment instead, because the configuration is stored with the run."""
+
+
+class Run(Section):
+    """The run as a whole."""
+
+    hidden: bool = False
+    """Also ingest files and folders whose name begins with a dot."""
+    address: str | None = None
+    """Ray cluster to use (`auto` or `ray://…`); null starts one on this machine."""
+    cpus: int | None = Field(None, ge=1)
+    """Cores of a cluster started here; null takes all."""
+
+
+class Config(Section):
+    """The effective configuration of a run."""
+
+    profile: Literal["embedded", "cpu", "gpu"] = "embedded"
+    sampling: Sampling = Sampling()
+    documents: Documents = Documents()
+    ocr: Ocr = Ocr()
+    speech: Speech = Speech()
+    vision: Vision = Vision()
+    summary: Summary = Summary()
+    embedding: Embedding = Embedding()
+    limits: Limits = Limits()
+    resources: Resources = Resources()
+    store: Store = Store()
+    run: Run = Run()
+
+    @model_validator(mode="after")
+    def _clips_fit_spans(self) -> Self:
+        if self.sampling.interval_seconds > self.sampling.span_seconds:
+            msg = (
+                f"sampling.interval_seconds ({self.sampling.interval_seconds}) must not exceed "
+                f"sampling.span_seconds ({self.sampling.span_seconds})"
+            )
+            raise ValueError(msg)
+        return self
+
+    def perception_digest(self) -> str:
+        """Hash what changes what is perceived; other fields do not touch an asset's version."""
+        shown = self.model_dump(mode="json", include={"sampling", "documents", "ocr", "speech", "vision"})
+        shown["documents"].pop("pages_per_task")
+        return digest_json(shown)
+
+    def summary_digest(self) -> str:
+        """Hash what changes summaries but not what they rest on."""
+        return digest_json(self.summary.model_dump(mode="json"))
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "embedded": {},
+    "cpu": {},
+    "gpu": {
+        "ocr": {"engine": "paddleocr"},
+        "resources": {"ocr_gpus": 0.25, "ocr_cpus": 1.0},
+    },
+}
+"""What each profile changes of the defaults."""
+
+
+def load_config(profile: str = "embedded", file: Path | None = None, settings: Sequence[str] = ()) -> Config:
+    """Build the configuration: profile, then file (TOML or YAML), then `key=value` settings.
+
+    Raises:
+        ConfigError: A file, key or value that cannot be used; the message names the nearest
+            right key where one is near.
+    """
+    if profile not in PROFILES:
+        msg = f"Wanted a profile of {', '.join(PROFILES)}; found {profile!r}.{_near(profile, PROFILES)}"
+        raise ConfigError(msg)
+    merged: dict[str, Any] = {"profile": profile}
+    _merge(merged, PROFILES[profile])
+    if file is not None:
+        _merge(merged, _read_file(file))
+    for setting in settings:
+        _merge(merged, _parse_setting(setting))
+    _refuse_unknown(merged, Config, "")
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key, {}), dict):
+            branch = dict(into.get(key, {}))
+            _merge(branch, value)
+            into[key] = branch
+        else:
+            into[key] = value
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"Wanted a configuration file at {path}; it cannot be read ({error})."
+        raise ConfigError(msg) from None
+    try:
+        if path.suffix.lower() in (".yaml", ".yml"):
+            import yaml  # only YAML users pay for its import
+
+            value = yaml.safe_load(text) or {}
+        else:
+            value = tomllib.loads(text)
+    except ValueError as error:
+        msg = f"{path} is not valid TOML: {error}"
+        raise ConfigError(msg) from None
+    except Exception as error:
+        msg = f"{path} is not valid YAML: {error}"
+        raise ConfigError(msg) from None
+    if not isinstance(value, dict):
+        msg = f"{path}: wanted a table of sections (sampling, ocr, …), found {type(value).__name__}."
+        raise ConfigError(msg)
+    return value
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    """Parse `section.key=value`; the value is TOML where it can be, else a string."""
+    key, separator, text = setting.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not separator or not all(parts):
+        msg = f"--set wants section.key=value (ocr.engine=off); found {setting!r}."
+        raise ConfigError(msg)
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        value = text
+    for part in reversed(parts):
+        value = {part: value}
+    return value  # type: ignore[no-any-return]
+
+
+def _refuse_unknown(value: Mapping[str, Any], model: type[BaseModel], prefix: str) -> None:
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        field = model.model_fields.get(key)
+        if field is None:
+            where = f"section {prefix[:-1]!r}" if prefix else "the configuration"
+            known = ", ".join(model.model_fields)
+            msg = f"Unknown key {name!r} in {where}.{_near(key, model.model_fields, prefix)} Known: {known}."
+            raise ConfigError(msg)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            if not isinstance(item, Mapping):
+                msg = f"{name} is a section; wanted {name}.KEY=VALUE, found {name}={item!r}."
+                raise ConfigError(msg)
+            _refuse_unknown(item, inner, f"{name}.")
+
+
+def _near(name: str, known: Mapping[str, object], prefix: str = "") -> str:
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {prefix + match[0]!r}?" if match else ""
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors(include_url=False):
+        name = ".".join(str(part) for part in item["loc"]) or "configuration"
+        found = item.get("input")
+        shown = "" if isinstance(found, dict | BaseModel) else f"; found {json.dumps(found, default=str)}"
+        lines.append(f"{name}: {item['msg']}{shown}")
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""Losing something has a name.
+
+Every file, page or stretch of time that does not reach the lake becomes a `failures` row
+whose `reason` is one of a short list, so that losses can be counted, compared between
+nights and acted on. This module owns the list.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The step at which something was lost."""
+
+    DISCOVER = "discover"
+    PROBE = "probe"
+    DECODE = "decode"
+    SUBTITLES = "subtitles"
+    OCR = "ocr"
+    COMPOSE = "compose"
+    COMMIT = "commit"
+
+
+class Reason(StrEnum):
+    """Why something was lost; also the name under which it is counted."""
+
+    EMPTY = "empty"
+    """The file has no bytes."""
+    UNREADABLE = "unreadable"
+    """The file could not be opened or read from its store."""
+    CORRUPT = "corrupt"
+    """The bytes are not what their format requires, or decoding broke."""
+    TRUNCATED = "truncated"
+    """The file ends before what its header promises."""
+    NO_CONTENT = "no_content"
+    """The file is sound but holds no picture, page or sound."""
+    PASSWORD = "password"  # noqa: S105 - a reason, not a secret
+    """The document needs a password."""
+    REFUSED = "refused"
+    """The file refers to something outside itself, or hides another kind of file."""
+    TOO_LARGE = "too_large"
+    """More bytes, pixels, pages or seconds than `limits` allows."""
+    TIMEOUT = "timeout"
+    """The unit took longer than `limits` allows and was stopped."""
+    MEMORY = "memory"
+    """The unit needed more memory than `limits` allows and was stopped."""
+    CRASHED = "crashed"
+    """A native library ended its process while working on the unit."""
+    LOST = "lost"
+    """The unit was handed out and never came back (a worker or node died)."""
+    INTERNAL = "internal"
+    """An error of Gloss itself; the message names it. Please report it."""
+
+
+class SkipReason(StrEnum):
+    """Why a discovered file was not ingested, although nothing is wrong with it."""
+
+    UNCHANGED = "unchanged"
+    """The lake already holds this content under this configuration."""
+    HIDDEN = "hidden"
+    """The name, or a folder below the source, begins with a dot."""
+    UNSUPPORTED = "unsupported"
+    """The content is of a kind this version does not read."""
+    SIDECAR = "sidecar"
+    """A subtitle file that belongs to a video or audio file beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that went wrong with one asset; becomes a row of `failures`."""
+
+    stage: str
+    """A `Stage`."""
+    reason: str
+    """A `Reason`."""
+    message: str
+    """What was wanted, what was found, what to do."""
+    unit: int | None = None
+    """The unit of the asset it concerns (0-based), or null for the whole asset."""
+    page: int | None = None
+    """The page (1-based) for documents."""
+    start_seconds: float | None = None
+    """Where the lost stretch begins, for video and audio."""
+    end_seconds: float | None = None
+    """Where it ends (exclusive)."""
+
+
+class InputError(Exception):
+    """Something is wrong with one input; carries the `Reason` that its failures row gets.
+
+    Operators raise it for an input they cannot read. It never crosses a unit: the caller
+    turns it into a `Failure` and goes on with the rest of the corpus.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Keep the reason beside the message."""
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[Reason, str]]:
+        """Pickle with both arguments, so that the error crosses process borders whole."""
+        return InputError, (self.reason, self.message)

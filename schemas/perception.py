@@ -1,0 +1,137 @@
+"""What was perceived in one unit: pictures on their way to a reader, then words with places.
+
+The row keeps one shape all the way from decoding to composing. Decoding fills `pictures`
+(or, for a sound text layer, `views` directly); a reader turns pictures into views and drops
+the pixels, so that rows shrink as they travel.
+"""
+
+from dataclasses import dataclass, field
+
+from schemas.failure import Failure
+from schemas.media import Asset, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in fractions (0-1) of the upright picture; `x1`, `y1` exclusive."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture to be read: a distinct frame of a video, or a rendered page."""
+
+    width_px: int
+    height_px: int
+    pixels: bytes
+    """RGB, 8 bits a channel, row by row without padding: `height_px * width_px * 3` bytes.
+    Turned upright as far as the container says, square pixels."""
+    time_seconds: float | None = None
+    """Presentation time from the start of the asset (video)."""
+    until_seconds: float | None = None
+    """Last sampled time at which this picture still stood; equals `time_seconds` at least."""
+    page: int | None = None
+    """1-based (documents and picture files)."""
+    changed: list[Box] = field(default_factory=list)
+    """Empty: everything is new. Otherwise only these regions differ from the picture
+    before it in the same unit, and only they need to be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text seen in a picture or on a page."""
+
+    text: str
+    confidence: float
+    """0-1; 1 for a text layer."""
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    """The box in fractions of the upright picture."""
+    source: str
+    """`ocr` or `text_layer`."""
+    size: float
+    """Height of the letters as a fraction of the picture's height: larger is a heading."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture or page after it was read: its lines in reading order."""
+
+    width_px: int
+    height_px: int
+    """Of the upright picture (pages: at 72 units to the inch)."""
+    lines: list[Line] = field(default_factory=list)
+    time_seconds: float | None = None
+    until_seconds: float | None = None
+    page: int | None = None
+    text_source: str = "none"
+    """Where the lines come from: `ocr`, `text_layer` or `none`."""
+    turned_degrees: int = 0
+    """Clockwise turn (0, 90, 180, 270) that was needed to read it upright, beyond what the
+    container said."""
+    read: str = "none"
+    """How it was read: `whole`, `parts` (only what had changed), or `none`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A spoken word; part of an `Utterance`."""
+
+    word: str
+    start_seconds: float
+    end_seconds: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A stretch of speech, `[start_seconds, end_seconds)` on the asset's clock."""
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+    language: str | None = None
+    confidence: float | None = None
+    words: list[Word] = field(default_factory=list)
+    source: str = ""
+    """The model, or `subtitle:embedded:2`, `subtitle:talk.en.vtt`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one stage spent on one unit; summed into `runs`."""
+
+    stage: str
+    seconds: float
+    """Wall seconds inside the operator."""
+    items: int = 0
+    """Frames sampled (decode), pictures read (ocr)…"""
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Perception:
+    """Everything perceived in one unit of one asset; the row that travels."""
+
+    asset: Asset
+    unit: Unit
+    pictures: list[Picture] = field(default_factory=list)
+    """In order of time; empty once read."""
+    views: list[View] = field(default_factory=list)
+    """In order of time or page."""
+    cuts: list[float] = field(default_factory=list)
+    """Times (seconds) inside the span at which the picture as a whole changed: scene and
+    slide changes, each the first sampled time of the new scene."""
+    utterances: list[Utterance] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
+    sampled: int = 0
+    """Frames sampled in this unit before near-duplicates were dropped."""
+    skipped: str | None = None
+    """A `SkipReason`, when the whole asset is not ingested."""

@@ -1,0 +1,302 @@
+"""The tables of a lake: what users query.
+
+Each dataclass is one table; its docstring says what one row is, the strings under the
+fields what a column means. `gloss` creates the Delta tables from these declarations and the
+views show them, less `write_id`.
+
+Every child row carries the `write_id` of the commit that made it. A row is *live* when its
+`write_id` stands in `assets`: replacing an asset's row there replaces all its children at
+once, and rows of a commit that was never finished are never seen.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.perception import Word
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """One source file. Writing this row is the commit of the asset."""
+
+    asset_id: str
+    """From the URI; stable when the content changes."""
+    version: str
+    """From the bytes and from the configuration that changes what is perceived."""
+    uri: str
+    kind: str
+    """video, audio, document or image; decided by content."""
+    media_type: str
+    bytes: int
+    duration_seconds: float | None
+    page_count: int | None
+    width_px: int | None
+    """As shown: rotation and pixel aspect applied."""
+    height_px: int | None
+    video_codec: str | None
+    audio_codec: str | None
+    language: str | None
+    """Main language of the text (ISO 639-1), null when there is too little to tell."""
+    title: str | None
+    summary: str | None
+    summary_version: str
+    """From the summary configuration and its prompts."""
+    status: str
+    """ok, partial (something of it is in `failures`) or failed (nothing of it could be read)."""
+    clip_count: int
+    segment_count: int
+    failure_count: int
+    sampled_frames: int
+    """Frames sampled; `distinct_frames` of them differed from the one before."""
+    distinct_frames: int
+    read_whole: int
+    """Pictures recognised whole; `read_parts` only where they had changed."""
+    read_parts: int
+    run_id: str
+    ingested_at: datetime
+    content_hash: str
+    fingerprint: str
+    """From size and modification time or etag, sidecars included."""
+    perception: str
+    """Digest of the configuration that changes what is perceived."""
+    modified_at: datetime | None
+    etag: str | None
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """One chapter of an asset."""
+
+    asset_id: str
+    version: str
+    segment: int
+    """0-based."""
+    start_seconds: float | None
+    end_seconds: float | None
+    """Exclusive."""
+    first_page: int | None
+    last_page: int | None
+    """Inclusive."""
+    title: str | None
+    summary: str | None
+    summary_version: str
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """One clip of a video or audio file, or one page of a document."""
+
+    asset_id: str
+    version: str
+    segment: int
+    clip: int
+    """0-based."""
+    start_seconds: float | None
+    end_seconds: float | None
+    """Exclusive."""
+    page: int | None
+    """1-based."""
+    title: str | None
+    summary: str | None
+    summary_version: str
+    caption: str | None
+    """The vision-language model's words; null without one."""
+    ocr_text: str | None
+    """All text seen, in reading order, a line each; text that stays on screen once."""
+    transcript: str | None
+    """What was said."""
+    text_source: str
+    """Where the text comes from: ocr, text_layer or none."""
+    turned_degrees: int
+    """Clockwise turn needed to read the page upright."""
+    width_px: int | None
+    height_px: int | None
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextRegionRow:
+    """One line of text seen, for as long as it stays in place."""
+
+    asset_id: str
+    version: str
+    clip: int
+    """The clip in which it is first seen."""
+    time_seconds: float | None
+    """First sampled time at which it is seen."""
+    until_seconds: float | None
+    """Last sampled time at which it is seen."""
+    page: int | None
+    text: str
+    confidence: float
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    """Fractions of the upright picture, 0-1."""
+    source: str
+    """ocr or text_layer."""
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceRow:
+    """One stretch of speech."""
+
+    asset_id: str
+    version: str
+    start_seconds: float
+    end_seconds: float
+    text: str
+    language: str | None
+    confidence: float | None
+    words: list[Word]
+    source: str
+    """The model, or the subtitle track."""
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageTableRow:
+    """One table found on a page."""
+
+    asset_id: str
+    version: str
+    page: int
+    table: int
+    """0-based on its page."""
+    html: str
+    cells: list[list[str]]
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationRow:
+    """What one sentence of a summary rests on."""
+
+    asset_id: str
+    version: str
+    level: str
+    """Whose summary the sentence stands in: clip, segment or asset."""
+    segment: int
+    """Segment of the evidence; at level `segment` also the summary's own."""
+    clip: int
+    """Clip of the evidence; at level `clip` also the summary's own."""
+    sentence: int
+    """0-based place of the sentence in its summary."""
+    text: str
+    """The sentence as it stands in the summary."""
+    source: str
+    """ocr, text_layer, or the source of the utterance."""
+    time_seconds: float | None
+    until_seconds: float | None
+    page: int | None
+    x0: float | None
+    y0: float | None
+    x1: float | None
+    y1: float | None
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """One thing that went wrong."""
+
+    asset_id: str
+    version: str
+    uri: str
+    stage: str
+    reason: str
+    """A short name from a closed list."""
+    message: str
+    """What was wanted, what was found, what to do."""
+    page: int | None
+    start_seconds: float | None
+    end_seconds: float | None
+    run_id: str
+    at: datetime
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRow:
+    """One discovered file that is not an asset, and why; unchanged files are only counted."""
+
+    asset_id: str
+    uri: str
+    reason: str
+    """hidden, unsupported or sidecar."""
+    message: str
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What a stage spent in a run."""
+
+    stage: str
+    seconds: float
+    """Summed over all workers."""
+    items: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A named count."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run of `gloss ingest` or `gloss retry`."""
+
+    run_id: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    """running, finished, failed (the run itself broke) or interrupted."""
+    exit_code: int | None
+    sources: list[str]
+    profile: str
+    config: str
+    """The effective configuration, as JSON."""
+    versions: str
+    """Versions of Gloss, Python, engines and libraries, as JSON."""
+    discovered: int
+    ok: int
+    partial: int
+    failed: int
+    skipped: int
+    """ok + partial + failed + skipped = discovered."""
+    skipped_by_reason: list[Count]
+    failures_by_reason: list[Count]
+    units: int
+    sampled_frames: int
+    distinct_frames: int
+    stages: list[StageCost] = field(default_factory=list)
+    message: str | None = None
+    """Why the run broke, if it did."""
+
+
+TABLES: dict[str, type] = {
+    "assets": AssetRow,
+    "segments": SegmentRow,
+    "clips": ClipRow,
+    "text_regions": TextRegionRow,
+    "utterances": UtteranceRow,
+    "page_tables": PageTableRow,
+    "citations": CitationRow,
+    "failures": FailureRow,
+    "runs": RunRow,
+    "skips": SkipRow,
+}
+"""Table name to row type; the name is also the folder in the lake and the view."""
+
+CHILDREN = ("segments", "clips", "text_regions", "utterances", "page_tables", "citations", "failures")
+"""Tables whose rows are live only through `assets`."""
