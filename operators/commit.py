@@ -1,0 +1,131 @@
+"""What was written becomes visible, asset by asset and all at once.
+
+Child files are appended to their tables first, where no view shows them yet; then the rows of
+`assets` are merged, which is the commit: from then on the views show the new children and no
+longer those they replace. Dying between the two leaves rows that nothing refers to, which
+`gloss compact` removes. One process commits at a time: the driver.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from deltalake.transaction import AddAction
+
+from operators.lake import DataFile, Lake
+from operators.write import write_rows
+from schemas.arrow import arrow_schema, to_table
+from schemas.media import Asset
+from schemas.tables import TABLES, AssetRow, RunRow, SkipRow
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a listing says anew of an asset whose content did not change."""
+
+    asset_id: str
+    fingerprint: str
+    modified_at: datetime | None
+    etag: str | None
+
+
+def commit(lake: Lake, assets: Sequence[AssetRow], files: Iterable[DataFile]) -> None:
+    """Commit finished assets with their child files, and refresh the views.
+
+    Raises:
+        deltalake.exceptions.DeltaError: The store refused; nothing of `assets` is visible then.
+    """
+    append_files(lake, files)
+    if assets:
+        merge_assets(lake, assets)
+    lake.write_views()
+
+
+def append_files(lake: Lake, files: Iterable[DataFile]) -> None:
+    """Append data files that workers wrote, one transaction for each table."""
+    by_table: dict[str, list[DataFile]] = defaultdict(list)
+    for file in files:
+        by_table[file.table].append(file)
+    for name, group in by_table.items():
+        lake.table(name).create_write_transaction(
+            [add_action(file) for file in group], mode="append", schema=arrow_schema(TABLES[name])
+        )
+
+
+def add_action(file: DataFile) -> AddAction:
+    """Describe a written file to Delta."""
+    return AddAction(
+        path=file.path,
+        size=file.size_bytes,
+        partition_values={},
+        modification_time=int(time.time() * 1000),
+        data_change=True,
+        stats=file.stats,
+    )
+
+
+def merge_assets(lake: Lake, assets: Sequence[AssetRow]) -> None:
+    """Insert or replace rows of `assets` by `asset_id`, in one transaction."""
+    (
+        lake.table("assets")
+        .merge(
+            to_table(AssetRow, assets),
+            predicate="target.asset_id = source.asset_id",
+            source_alias="source",
+            target_alias="target",
+        )
+        .when_matched_update_all()
+        .when_not_matched_insert_all()
+        .execute()
+    )
+
+
+def put_run(lake: Lake, run: RunRow) -> None:
+    """Insert or replace the row of a run."""
+    (
+        lake.table("runs")
+        .merge(
+            to_table(RunRow, [run]),
+            predicate="target.run_id = source.run_id",
+            source_alias="source",
+            target_alias="target",
+        )
+        .when_matched_update_all()
+        .when_not_matched_insert_all()
+        .execute()
+    )
+
+
+def append_skips(lake: Lake, skips: Sequence[SkipRow]) -> None:
+    """Append skipped files that the lake does not list yet."""
+    file = write_rows(lake, "skips", skips)
+    if file is not None:
+        append_files(lake, [file])
+
+
+def touch_assets(lake: Lake, assets: Sequence[Asset]) -> None:
+    """Note the new dates of files whose bytes turned out to be the same."""
+    if not assets:
+        return
+    touched = [
+        Touched(
+            asset.asset_id,
+            asset.fingerprint,
+            None if asset.modified_ns is None else datetime.fromtimestamp(asset.modified_ns / 1e9, UTC),
+            asset.etag,
+        )
+        for asset in assets
+    ]
+    (
+        lake.table("assets")
+        .merge(
+            to_table(Touched, touched),
+            predicate="target.asset_id = source.asset_id",
+            source_alias="source",
+            target_alias="target",
+        )
+        .when_matched_update({name: f"source.{name}" for name in ("fingerprint", "modified_at", "etag")})
+        .execute()
+    )

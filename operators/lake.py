@@ -1,0 +1,260 @@
+"""Where the tables lie, and what of them is live.
+
+A lake is a folder (or object-store prefix) with one Delta table per row type. A child row is
+live when its `write_id` stands in `assets`, so that replacing one row there replaces a whole
+asset at once. DuckDB reads the tables as lists of Parquet files: `views.sql` spells them out,
+so that plain DuckDB needs no extension to see exactly the live rows.
+"""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from operators.source import filesystem
+from schemas.arrow import arrow_schema
+from schemas.tables import CHILDREN, TABLES
+
+VIEWS_FILE = "views.sql"
+
+_DELTA_PROPERTIES = {
+    # Readers plan on columns they filter by; the long text columns would only bloat the log.
+    "delta.dataSkippingNumIndexedCols": "3",
+    # Superseded files stay for readers that opened the lake before a compaction.
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+
+
+class LakeError(Exception):
+    """The lake cannot be used; the message says what was wanted, found and to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A Parquet file written into a table's folder, not yet part of the table."""
+
+    table: str
+    path: str
+    """Relative to the table's folder."""
+    size_bytes: int
+    rows: int
+    stats: str
+    """Delta statistics, as JSON."""
+
+
+class Lake:
+    """A lake at a local path or fsspec URL."""
+
+    def __init__(self, uri: str | Path, storage_options: dict[str, str] | None = None) -> None:
+        """Open a lake without touching it; a relative local path is made absolute.
+
+        Args:
+            uri: Local path, `file://` or object-store URL.
+            storage_options: For Delta's object store; fsspec takes the environment's.
+        """
+        self.storage_options = dict(storage_options or {})
+        self.filesystem, self.root = filesystem(str(uri))
+        self.root = self.root.rstrip("/")
+        protocols = self.filesystem.protocol
+        self.is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
+        self.uri: str = self.root if self.is_local else self.filesystem.unstrip_protocol(self.root)
+
+    def exists(self) -> bool:
+        """Tell whether a lake has been started here."""
+        return bool(self.filesystem.exists(f"{self.root}/assets/_delta_log"))
+
+    def require(self) -> None:
+        """Refuse to read where there is no lake.
+
+        Raises:
+            LakeError: No lake here.
+        """
+        if not self.exists():
+            msg = (
+                f"Wanted a lake at {self.uri}; there is none. "
+                f"Make one with: gloss ingest SOURCE --lake {self.uri}"
+            )
+            raise LakeError(msg)
+
+    def create(self) -> None:
+        """Create the tables that do not exist yet.
+
+        Raises:
+            LakeError: The place cannot be written, or holds something else.
+        """
+        try:
+            for name in TABLES:
+                self._create_table(name)
+            if not self.filesystem.exists(f"{self.root}/{VIEWS_FILE}"):
+                self.write_views()
+        except LakeError:
+            raise
+        except Exception as error:
+            msg = f"Cannot create a lake at {self.uri}: {error}. Check the path and the permissions."
+            raise LakeError(msg) from error
+
+    def _create_table(self, name: str) -> None:
+        if DeltaTable.is_deltatable(self.table_uri(name), storage_options=self.storage_options):
+            self._check_schema(name)
+            return
+        if self.is_local:
+            Path(self.table_uri(name)).mkdir(parents=True, exist_ok=True)
+        DeltaTable.create(
+            self.table_uri(name),
+            schema=arrow_schema(TABLES[name]),
+            mode="ignore",
+            name=name,
+            description=(TABLES[name].__doc__ or "").splitlines()[0],
+            configuration=_DELTA_PROPERTIES,
+            storage_options=self.storage_options,
+        )
+
+    def _check_schema(self, name: str) -> None:
+        """Refuse a table of another version of Gloss, naming the columns that differ."""
+        found = set(pa.schema(self.table(name).schema()).names)
+        wanted = set(arrow_schema(TABLES[name]).names)
+        if found != wanted:
+            missing, extra = sorted(wanted - found), sorted(found - wanted)
+            msg = (
+                f"Table {name} at {self.uri} was written by another version of Gloss "
+                f"(missing columns: {missing or 'none'}; unknown columns: {extra or 'none'}). "
+                "Ingest into a new lake."
+            )
+            raise LakeError(msg)
+
+    def table_uri(self, name: str) -> str:
+        """Return the URI of one Delta table."""
+        return f"{self.uri}/{name}"
+
+    def table(self, name: str) -> DeltaTable:
+        """Open one Delta table at its newest version.
+
+        Raises:
+            LakeError: The lake has no such table.
+        """
+        try:
+            return DeltaTable(self.table_uri(name), storage_options=self.storage_options)
+        except TableNotFoundError as error:
+            msg = f"{self.uri} has no table {name}; is it a lake of Gloss?"
+            raise LakeError(msg) from error
+
+    def new_file(self, table: str) -> tuple[str, str]:
+        """Name a new data file: its path relative to the table, and within the filesystem."""
+        name = f"part-{uuid.uuid4().hex}.parquet"
+        return name, f"{self.root}/{table}/{name}"
+
+    def views_sql(self) -> str:
+        """Spell out the views over the newest committed files, for plain DuckDB."""
+        return render_views({name: self.files(name) for name in TABLES})
+
+    def files(self, name: str) -> list[str]:
+        """List the committed Parquet files of a table, as DuckDB and fsspec name them."""
+        # Delta's own URIs are percent-encoded; the file names in them are ours or Delta's, and plain.
+        names = (uri.rpartition("/")[2] for uri in self.table(name).file_uris())
+        return sorted(f"{self.table_uri(name)}/{file}" for file in names)
+
+    def write_views(self) -> None:
+        """Refresh `views.sql`; readers see the old file or the new one, never half of it."""
+        target = f"{self.root}/{VIEWS_FILE}"
+        text = self.views_sql().encode()
+        if self.is_local:
+            temporary = Path(f"{target}.{uuid.uuid4().hex}.tmp")
+            temporary.write_bytes(text)
+            temporary.replace(target)
+        else:
+            self.filesystem.pipe_file(target, text)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Open an in-memory DuckDB with the views of this lake.
+
+        Raises:
+            LakeError: There is no lake here.
+        """
+        self.require()
+        connection = duckdb.connect()
+        if not self.is_local:
+            connection.register_filesystem(self.filesystem)
+        connection.execute(self.views_sql())
+        return connection
+
+
+def render_views(files: dict[str, list[str]]) -> str:
+    """Render the SQL of all views, given the Parquet files of each table.
+
+    Views leave out `write_id`: the same input gives the same rows, whoever wrote them. Times
+    are shown as plain UTC timestamps, because DuckDB's Python client needs another package to
+    give back those with a zone.
+    """
+    assets = relation("assets", files)
+    statements = [
+        "-- Views over the live rows of this lake, for DuckDB. Refreshed with every commit; do not edit.",
+        "-- Times are UTC.",
+        f"CREATE OR REPLACE VIEW live_writes AS SELECT write_id FROM {assets};",
+    ]
+    for name, row in TABLES.items():
+        source = relation(name, files)
+        if name in CHILDREN:
+            source += " WHERE write_id IN (SELECT write_id FROM live_writes)"
+        elif name == "skips":
+            source += f" WHERE asset_id NOT IN (SELECT asset_id FROM {assets})"
+        statements.append(f"CREATE OR REPLACE VIEW {name} AS SELECT {_shown(row)} FROM {source};")
+    return "\n".join(statements) + "\n"
+
+
+def _shown(row: type) -> str:
+    """List the columns of a view."""
+    schema = arrow_schema(row)
+    columns = "* EXCLUDE (write_id)" if "write_id" in schema.names else "*"
+    times = [item.name for item in schema if pa.types.is_timestamp(item.type)]
+    if not times:
+        return columns
+    plain = ", ".join(f'make_timestamp(epoch_us("{name}")) AS "{name}"' for name in times)
+    return f"{columns} REPLACE ({plain})"
+
+
+def relation(name: str, files: dict[str, list[str]]) -> str:
+    """Name what DuckDB reads for one table: its files, or a typed nothing while it has none."""
+    if files[name]:
+        listed = ", ".join(quote(_literal(uri)) for uri in files[name])
+        return f"read_parquet([{listed}])"
+    columns = ", ".join(
+        f'NULL::{duckdb_type(item.type)} AS "{item.name}"' for item in arrow_schema(TABLES[name])
+    )
+    return f"(SELECT {columns} WHERE false)"
+
+
+def _literal(uri: str) -> str:
+    """Keep DuckDB from reading a folder's name as a glob."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in uri)
+
+
+def quote(text: str) -> str:
+    """Quote a string for SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+_DUCKDB_SCALARS: dict[Any, str] = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+}
+
+
+def duckdb_type(arrow_type: pa.DataType) -> str:
+    """Name the DuckDB type of an Arrow type that our tables use."""
+    if arrow_type in _DUCKDB_SCALARS:
+        return _DUCKDB_SCALARS[arrow_type]
+    if pa.types.is_list(arrow_type):
+        return f"{duckdb_type(arrow_type.value_type)}[]"
+    if pa.types.is_struct(arrow_type):
+        inner = ", ".join(f"{item.name} {duckdb_type(item.type)}" for item in arrow_type)
+        return f"STRUCT({inner})"
+    msg = f"No DuckDB type for {arrow_type}"
+    raise TypeError(msg)

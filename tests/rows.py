@@ -1,0 +1,71 @@
+"""Rows with sensible defaults, for tests that care about one or two columns."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from schemas.media import Asset, Unit
+from schemas.perception import Perception
+from schemas.tables import AssetRow, RunRow, SegmentRow
+
+NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+
+_ASSET_ROW = AssetRow(
+    asset_id="a0",
+    version="v0",
+    uri="file:///data/a0.mp4",
+    kind="video",
+    media_type="video/mp4",
+    bytes=10,
+    duration_seconds=60.0,
+    page_count=None,
+    width_px=640,
+    height_px=360,
+    video_codec="h264",
+    audio_codec=None,
+    language="en",
+    title="A title",
+    summary="A summary.",
+    summary_version="s0",
+    status="ok",
+    clip_count=1,
+    segment_count=1,
+    failure_count=0,
+    sampled_frames=60,
+    distinct_frames=3,
+    read_whole=3,
+    read_parts=0,
+    run_id="r0",
+    ingested_at=NOW,
+    content_hash="c0",
+    fingerprint="f0",
+    perception="p0",
+    modified_at=NOW,
+    etag=None,
+    write_id="w0",
+)
+
+
+def asset_row(**columns: Any) -> AssetRow:
+    """A row of `assets`."""
+    return replace(_ASSET_ROW, **columns)
+
+
+def segment_row(**columns: Any) -> SegmentRow:
+    """A row of `segments`."""
+    row = SegmentRow("a0", "v0", 0, 0.0, 60.0, None, None, "A segment", "A summary.", "s0", "w0")
+    return replace(row, **columns)
+
+
+def run_row(**columns: Any) -> RunRow:
+    """A row of `runs`."""
+    row = RunRow(
+        "r0", NOW, NOW, "finished", 0, ["/data"], "embedded", "{}", "{}", 1, 1, 0, 0, 0, [], [], 1, 60, 3
+    )
+    return replace(row, **columns)
+
+
+def perception(asset_id: str = "a0", unit: int = 0, units: int = 1, **columns: Any) -> Perception:
+    """A travelling row."""
+    asset = Asset(asset_id, "v0", f"file:///data/{asset_id}.mp4", "video", 10, "f0", "c0", unit_count=units)
+    return replace(Perception(asset, Unit(unit, "span", unit * 60.0, unit * 60.0 + 60)), **columns)
