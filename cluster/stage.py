@@ -7,6 +7,7 @@ task gets one more attempt, an actor is restarted but its task is not, and what 
 found by comparing what was handed out with what came back.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -60,16 +61,20 @@ class BatchActor(Generic[In, Out]):
         return to_table(self.row_out, rows)
 
 
+def _map_batches(dataset: Dataset, operator: Any, **arguments: Any) -> Dataset:
+    """Call `Dataset.map_batches` on whole blocks of Arrow.
+
+    Ray 2.60 deprecates passing retries and restarts here, for removal in 2.64, and has no other
+    place for them yet; without them it retries without end. `pyproject.toml` holds Ray below.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        return dataset.map_batches(operator, batch_format="pyarrow", batch_size=None, **arguments)
+
+
 def add_tasks(dataset: Dataset, task: RowTask[Any, Any], *, cpus: float) -> Dataset:
     """Append a stage of tasks."""
-    return dataset.map_batches(
-        task,
-        batch_format="pyarrow",
-        batch_size=None,
-        num_cpus=cpus,
-        udf_modifying_row_count=True,
-        max_retries=1,
-    )
+    return _map_batches(dataset, task, num_cpus=cpus, max_retries=1)
 
 
 def add_actors(
@@ -83,11 +88,10 @@ def add_actors(
     gpus: float = 0.0,
 ) -> Dataset:
     """Append a stage of actors; all start at once, while what comes before already works."""
-    return dataset.map_batches(
+    return _map_batches(
+        dataset,
         BatchActor,
         fn_constructor_args=(make, row_in, row_out),
-        batch_format="pyarrow",
-        batch_size=None,
         compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=cpus,
         num_gpus=gpus or None,

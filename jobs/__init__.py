@@ -1,0 +1,1 @@
+"""What people run: one file per verb of the `gloss` command."""

@@ -1,0 +1,233 @@
+"""The command `gloss`: reads arguments, calls the verb, returns its exit code.
+
+Heavy imports (Ray, DuckDB, PyAV, models) happen inside the commands, so that `gloss --help`
+answers at once. Results go to stdout; progress, notes and errors to stderr.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXIT_BROKEN, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="gloss",
+    help="Turn videos and documents into tables that answer SQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Lake = Annotated[str, typer.Option("--lake", metavar="URI", help="Folder or object-store URL of the lake.")]
+Profile = Annotated[
+    str, typer.Option("--profile", metavar="NAME", help="Set of defaults: embedded, cpu or gpu.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration in TOML or YAML.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as ocr.engine=off; may be repeated."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what Ray and the engines say.")]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="table, json, csv or parquet.")]
+Shape = Annotated[str, typer.Option("--format", metavar="NAME", help="table or json.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"gloss {version('gloss')}")
+        except PackageNotFoundError:
+            print("gloss, from a folder in which it is not installed")
+        raise typer.Exit
+
+
+@app.callback()
+def _gloss(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def ingest(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")
+    ],
+    lake: Lake,
+    profile: Profile = "embedded",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read sources into a lake; unchanged files cost nothing.
+
+    Exit codes: 0 everything is in the lake; 3 some files failed (see the table failures); 2 wrong
+    usage or configuration, found before any work; 1 the run itself broke.
+    """
+    from jobs.ingest import run_ingest
+    from schemas.config import load_config
+
+    effective = load_config(profile, config, settings or [])
+    raise typer.Exit(run_ingest(sources, lake, effective, dry_run=dry_run, verbose=verbose))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the tables of the lake.")],
+    lake: Lake,
+    format: Format = "table",  # noqa: A002
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="Most rows.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
+    ] = None,
+) -> None:
+    """Ask the lake in SQL.
+
+    DuckDB's dialect; a query can read the tables of the lake and nothing else. Tables: assets, segments, clips, text_regions, utterances, page_tables, citations, failures,
+    runs, skips.
+    """
+    from jobs.query import run_query
+
+    raise typer.Exit(run_query(lake, sql, format=format, limit=limit, output=output))
+
+
+@app.command()
+def search(
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORDS", help='Words, "quoted phrases", beginnings*.')
+    ],
+    lake: Lake,
+    format: Format = "table",  # noqa: A002
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most places.")] = 10,
+) -> None:
+    """Find words in what was seen, said and summarised.
+
+    The best places come first, each with its time or page and what stands there.
+    """
+    from jobs.search import run_search
+
+    raise typer.Exit(run_search(lake, " ".join(words), format=format, limit=limit))
+
+
+@app.command()
+def show(
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="Asset id, URI, or a part of the file name.")],
+    lake: Lake,
+    format: Shape = "table",  # noqa: A002
+) -> None:
+    """Tell the story of one asset.
+
+    Its facts, summary, segments, clips and their text, failures and timings.
+    """
+    from jobs.show import run_show
+
+    raise typer.Exit(run_show(lake, asset, format=format))
+
+
+@app.command()
+def status(
+    lake: Lake,
+    format: Shape = "table",  # noqa: A002
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a finished run does not account for every file.")
+    ] = False,
+) -> None:
+    """Show runs, assets by state, and failures by reason."""
+    from jobs.status import run_status
+
+    raise typer.Exit(run_status(lake, format=format, check=check))
+
+
+@app.command()
+def retry(
+    lake: Lake,
+    profile: Annotated[str | None, typer.Option("--profile", metavar="NAME", help="As of ingest.")] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> None:
+    """Ingest again only what failed.
+
+    Without options it is read as by the last run.
+    """
+    from jobs.retry import run_retry
+    from schemas.config import load_config
+
+    given = profile is not None or config is not None or bool(settings)
+    effective = load_config(profile or "embedded", config, settings or []) if given else None
+    raise typer.Exit(run_retry(lake, effective, verbose=verbose))
+
+
+@app.command()
+def compact(
+    lake: Lake,
+    retention_hours: Annotated[
+        int,
+        typer.Option(
+            "--retention-hours", metavar="N", min=0, help="Keep replaced files this long for their readers."
+        ),
+    ] = 168,
+) -> None:
+    """Drop superseded rows and merge small files.
+
+    No ingest may run meanwhile.
+    """
+    from jobs.compact import run_compact
+
+    raise typer.Exit(run_compact(lake, retention_hours=retention_hours))
+
+
+@app.command()
+def doctor(format: Shape = "table") -> None:  # noqa: A002
+    """Say what this machine can run: engines, codecs, GPUs, stores."""
+    from jobs.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(format=format))
+
+
+def main() -> None:
+    """Run the command line and exit with the verb's code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Text in every script must come out, whatever the locale says.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; Python must not complain while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN)
+    except Exception as error:
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    from jobs.output import complain
+    from operators.lake import LakeError
+    from schemas.config import ConfigError
+
+    if isinstance(error, ConfigError | LakeError):
+        return complain(str(error), EXIT_USAGE)
+    if {"-v", "--verbose"} & set(sys.argv):
+        traceback.print_exception(error)
+    else:
+        sys.stderr.write("(--verbose shows where it happened.)\n")
+    return complain(f"{type(error).__name__}: {error}", EXIT_BROKEN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Every discovered file ends as ok, partial, failed or skipped, and the sum is checked.
+
+The ledger is what the run tells at its end and what its row in `runs` holds. It is pure: rows
+go in, counts come out.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from operators.fan_in import Header
+from schemas.perception import Cost
+from schemas.tables import AssetRow, Count, StageCost
+
+
+class LedgerError(Exception):
+    """The counts of a run do not add up; a file was lost without a trace."""
+
+
+class Ledger:
+    """Counts of one run. May be fed from two threads."""
+
+    def __init__(self, discovered: int) -> None:
+        """Start a run that discovered so many files."""
+        self.discovered = discovered
+        self.status: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.units = 0
+        self.totals: Counter[str] = Counter()
+        self._costs: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count files that are not ingested."""
+        with self._lock:
+            self.skipped[reason] += count
+
+    def perceived(self, header: Header) -> None:
+        """Count a unit that has come back."""
+        with self._lock:
+            self.units += 1
+            self.totals["sampled"] += header.sampled
+            self.failures.update(failure.reason for failure in header.failures if header.skipped is None)
+            for cost in header.costs:
+                self._spend(cost)
+
+    def _spend(self, cost: Cost) -> None:
+        seconds_items_bytes = self._costs.setdefault(cost.stage, [0.0, 0, 0])
+        seconds_items_bytes[0] += cost.seconds
+        seconds_items_bytes[1] += cost.items
+        seconds_items_bytes[2] += cost.bytes
+
+    def committed(self, rows: Sequence[AssetRow]) -> None:
+        """Count assets that have become visible."""
+        with self._lock:
+            for row in rows:
+                self.status[row.status] += 1
+                self.kinds[row.kind or "unknown"] += 1
+                self.totals["clips"] += row.clip_count
+                self.totals["distinct"] += row.distinct_frames
+                self.totals["read_whole"] += row.read_whole
+                self.totals["read_parts"] += row.read_parts
+                self.totals["pages"] += row.page_count or 0
+                self.totals["seconds"] += int(row.duration_seconds or 0)
+                self.totals["with_sound"] += row.audio_codec is not None
+
+    @property
+    def finished(self) -> int:
+        """Files accounted for so far."""
+        return sum(self.status.values()) + sum(self.skipped.values())
+
+    def stages(self) -> list[StageCost]:
+        """What each stage spent, summed over workers."""
+        return [
+            StageCost(stage, seconds, int(items), int(size))
+            for stage, (seconds, items, size) in sorted(self._costs.items())
+        ]
+
+    def check(self) -> None:
+        """Check that nothing was lost.
+
+        Raises:
+            LedgerError: ok + partial + failed + skipped differs from discovered.
+        """
+        if self.finished != self.discovered:
+            msg = (
+                f"The ledger does not balance: {self.discovered} files discovered, {self.finished} "
+                f"accounted for ({dict(self.status)}, skipped {dict(self.skipped)}). "
+                "Run the same command again, and please report this."
+            )
+            raise LedgerError(msg)
+
+
+def counts(counter: Iterable[tuple[str, int]]) -> list[Count]:
+    """Turn a counter into rows, by name."""
+    return [Count(name, count) for name, count in sorted(counter)]

@@ -1,0 +1,89 @@
+"""What a run says at its end: what was read, what was found, what failed and why, what next."""
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.ledger import Ledger
+from operators.lake import Lake
+from schemas.tables import RunRow
+
+_FAILURES_SHOWN = 8
+
+
+def report(stream: TextIO, lake: Lake, run: RunRow, ledger: Ledger, unchanged_failed: int) -> None:
+    """Print the report of a finished or broken run."""
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    assert run.finished_at is not None
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    console.print(f"Run {run.run_id} {run.status} after {seconds:.1f} s.", markup=False)
+    if run.message:
+        console.print(run.message, markup=False)
+    skipped = ", ".join(f"{item.count} {item.name}" for item in run.skipped_by_reason)
+    console.print(
+        f"Files: {run.discovered} discovered = {run.ok} ok + {run.partial} partial + {run.failed} failed"
+        f" + {run.skipped} skipped" + (f" ({skipped})" if skipped else ""),
+        markup=False,
+    )
+    if ledger.kinds:
+        console.print(_found(ledger), markup=False)
+        console.print(_stages(run))
+    _failures(console, lake, run)
+    if unchanged_failed:
+        console.print(
+            f"{unchanged_failed} of the unchanged files failed before, wholly or in part; "
+            f"try them again with: gloss retry --lake {lake.uri}",
+            markup=False,
+        )
+    if ledger.totals["with_sound"]:
+        console.print(
+            f"Speech is not recognised by this version: {ledger.totals['with_sound']} files have sound; "
+            "words come from subtitles only.",
+            markup=False,
+        )
+    console.print(f"Lake: {lake.uri}", markup=False)
+    console.print(
+        f'Next: gloss query "SELECT kind, title, summary FROM assets" --lake {lake.uri}', markup=False
+    )
+
+
+def _found(ledger: Ledger) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(ledger.kinds.items()))
+    totals = ledger.totals
+    return (
+        f"Found: {kinds}; {totals['clips']} clips, {totals['pages']} pages, "
+        f"{totals['sampled']} frames sampled, {totals['distinct']} distinct; "
+        f"{totals['read_whole']} pictures read whole and {totals['read_parts']} in parts"
+    )
+
+
+def _stages(run: RunRow) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage")
+    for name in ("seconds", "items", "MB"):
+        table.add_column(name, justify="right")
+    for stage in run.stages:
+        table.add_row(stage.stage, f"{stage.seconds:.1f}", str(stage.items), f"{stage.bytes / 1e6:.1f}")
+    return table
+
+
+def _failures(console: Console, lake: Lake, run: RunRow) -> None:
+    if not run.failures_by_reason:
+        return
+    reasons = ", ".join(f"{item.count} {item.name}" for item in run.failures_by_reason)
+    console.print(f"Failures: {reasons}", markup=False)
+    rows = (
+        lake.connect()
+        .execute(
+            "SELECT uri, reason, page, message FROM failures WHERE run_id = ? ORDER BY uri, page LIMIT ?",
+            [run.run_id, _FAILURES_SHOWN + 1],
+        )
+        .fetchall()
+    )
+    for uri, reason, page, message in rows[:_FAILURES_SHOWN]:
+        where = f" page {page}" if page else ""
+        line = f"  {reason}: {uri}{where}: {message}"
+        console.print("".join(char if char.isprintable() else "?" for char in line), markup=False)
+    if len(rows) > _FAILURES_SHOWN:
+        console.print("  … the rest: SELECT * FROM failures", markup=False)

@@ -1,0 +1,413 @@
+"""The last step before tables: everything perceived in one asset becomes its rows.
+
+No model is asked and no pixel is seen; text, places and times are arithmetic on text. The
+result depends on what was perceived and on the configuration alone: the order in which
+units came back, the machine and the clock do not show in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from operators.compose_pages import compose_pages
+from operators.compose_timeline import compose_timeline
+from operators.draft import Draft, all_tokens
+from operators.language import detect_language
+from operators.segment import Segment
+from operators.summaries import Statement, Summaries, summarise, summary_text
+from operators.titles import file_title, metadata_title
+from operators.words import inverse_frequencies
+from schemas.config import Config
+from schemas.failure import Failure
+from schemas.ids import digest
+from schemas.media import Asset, Kind, UnitKind
+from schemas.perception import Perception, Utterance
+from schemas.tables import (
+    AssetRow,
+    CitationRow,
+    ClipRow,
+    FailureRow,
+    PageTableRow,
+    SegmentRow,
+    TextRegionRow,
+    UtteranceRow,
+)
+
+COMPOSE_REVISION = 1
+"""Raise when a change of the code alters titles, segments or summaries of the same text."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """All rows of one asset."""
+
+    asset: AssetRow
+    segments: list[SegmentRow] = field(default_factory=list)
+    clips: list[ClipRow] = field(default_factory=list)
+    text_regions: list[TextRegionRow] = field(default_factory=list)
+    utterances: list[UtteranceRow] = field(default_factory=list)
+    page_tables: list[PageTableRow] = field(default_factory=list)
+    """Empty: no operator finds tables yet."""
+    citations: list[CitationRow] = field(default_factory=list)
+    failures: list[FailureRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What every row of an asset bears."""
+
+    asset_id: str
+    version: str
+    write_id: str
+    summary_version: str
+
+
+def summary_version(config: Config) -> str:
+    """Identify how titles, segments and summaries are made."""
+    return digest("summary", str(COMPOSE_REVISION), config.summary_digest())
+
+
+def compose(
+    perceptions: Sequence[Perception], config: Config, *, run_id: str, at: datetime, write_id: str
+) -> Composed:
+    """Turn all units of one asset into its rows.
+
+    Args:
+        perceptions: every unit of the asset once, in any order.
+        config: the run's configuration.
+        run_id: the run that composes.
+        at: the time to state as that of ingest and of failures.
+        write_id: the commit that the rows belong to.
+
+    Returns:
+        The rows. An asset of which nothing could be read has a row in `assets`, with status
+        `failed` and no clips, and its failures.
+
+    Raises:
+        ValueError: There is no perception, or they are of several assets.
+    """
+    units = _in_order(perceptions)
+    asset = units[0].asset
+    stamp = _Stamp(asset.asset_id, asset.version, write_id, summary_version(config))
+    failures = [_failure_row(unit, failure, stamp, run_id, at) for unit in units for failure in unit.failures]
+    status = _status(units)
+    if status == "failed":
+        row = _asset_row(units, config, stamp, run_id, at, status, len(failures))
+        return Composed(row, failures=failures)
+    draft = _draft(units, config)
+    summaries = _summaries(draft, config)
+    row = replace(
+        _asset_row(units, config, stamp, run_id, at, status, len(failures)),
+        language=detect_language(_texts(draft), asset.language),
+        title=metadata_title(asset.title) or draft.title or file_title(asset.uri),
+        summary=summary_text(summaries.asset),
+        clip_count=len(draft.clips),
+        segment_count=len(draft.segments),
+    )
+    return Composed(
+        row,
+        segments=_segment_rows(draft, summaries, units, stamp),
+        clips=_clip_rows(draft, summaries, stamp),
+        text_regions=_region_rows(draft, stamp),
+        utterances=[_utterance_row(utterance, stamp) for utterance in draft.utterances],
+        citations=_citation_rows(draft, summaries, stamp),
+        failures=failures,
+    )
+
+
+def compose_failed(
+    perceptions: Sequence[Perception],
+    failure: Failure,
+    config: Config,
+    *,
+    run_id: str,
+    at: datetime,
+    write_id: str,
+) -> Composed:
+    """Write an asset off that could not be composed, with the reason.
+
+    Args:
+        perceptions: as for `compose`.
+        failure: what stopped composing; joins the failures of the units.
+        config: the run's configuration.
+        run_id: the run that composes.
+        at: the time to state.
+        write_id: the commit that the rows belong to.
+    """
+    units = _in_order(perceptions)
+    asset = units[0].asset
+    stamp = _Stamp(asset.asset_id, asset.version, write_id, summary_version(config))
+    failures = [_failure_row(unit, item, stamp, run_id, at) for unit in units for item in unit.failures]
+    failures.append(_failure_row(units[0], failure, stamp, run_id, at))
+    row = _asset_row(units, config, stamp, run_id, at, "failed", len(failures))
+    return Composed(row, failures=failures)
+
+
+def _in_order(perceptions: Sequence[Perception]) -> list[Perception]:
+    ids = {item.asset.asset_id for item in perceptions}
+    if len(ids) != 1:
+        msg = f"Wanted the units of one asset; found {len(perceptions)} units of {len(ids)} assets."
+        raise ValueError(msg)
+    return sorted(perceptions, key=lambda item: item.unit.index)
+
+
+def _draft(units: Sequence[Perception], config: Config) -> Draft:
+    if units[0].asset.kind in (Kind.DOCUMENT, Kind.IMAGE):
+        return compose_pages(units)
+    return compose_timeline(units, config.sampling.clip_seconds)
+
+
+def _summaries(draft: Draft, config: Config) -> Summaries:
+    if config.summary.engine == "off":
+        return Summaries([[] for _ in draft.clips], [[] for _ in draft.segments], [])
+    return summarise(
+        [clip.statements for clip in draft.clips],
+        [(segment.first, segment.end) for segment in draft.segments],
+        inverse_frequencies(all_tokens(draft.clips)),
+        config.summary,
+    )
+
+
+def _texts(draft: Draft) -> list[str]:
+    return [region.line.text for region in draft.regions] + [item.text for item in draft.utterances]
+
+
+# --- status --------------------------------------------------------------------------------
+
+
+def _status(units: Sequence[Perception]) -> str:
+    """Sum up: ok, partial (something was lost) or failed (nothing was kept)."""
+    if not any(unit.failures for unit in units):
+        return "ok"
+    return "partial" if any(_kept(unit) for unit in units) else "failed"
+
+
+def _kept(unit: Perception) -> bool:
+    """Tell whether anything of a unit was read; a blank page counts when nothing failed on it."""
+    if unit.utterances or any(view.lines or view.read != "none" for view in unit.views):
+        return True
+    if unit.failures:
+        return unit.unit.kind == UnitKind.SPAN and unit.sampled > 0
+    # A subtitle unit that found no subtitles, beside pictures that all failed, saves nothing.
+    return unit.unit.kind != UnitKind.SUBTITLES or unit.asset.kind == Kind.AUDIO
+
+
+# --- rows ----------------------------------------------------------------------------------
+
+
+def _asset_row(
+    units: Sequence[Perception],
+    config: Config,
+    stamp: _Stamp,
+    run_id: str,
+    at: datetime,
+    status: str,
+    failure_count: int,
+) -> AssetRow:
+    asset = units[0].asset
+    reads = [view.read for unit in units for view in unit.views]
+    return AssetRow(
+        asset_id=asset.asset_id,
+        version=asset.version,
+        uri=asset.uri,
+        kind=asset.kind,
+        media_type=asset.media_type,
+        bytes=asset.size_bytes,
+        duration_seconds=asset.duration_seconds,
+        page_count=asset.page_count,
+        width_px=asset.width_px,
+        height_px=asset.height_px,
+        video_codec=asset.video_codec,
+        audio_codec=asset.audio_codec,
+        language=None,
+        title=metadata_title(asset.title) or file_title(asset.uri),
+        summary=None,
+        summary_version=stamp.summary_version,
+        status=status,
+        clip_count=0,
+        segment_count=0,
+        failure_count=failure_count,
+        sampled_frames=sum(unit.sampled for unit in units),
+        distinct_frames=sum(len(unit.views) for unit in units if unit.sampled),
+        read_whole=reads.count("whole"),
+        read_parts=reads.count("parts"),
+        run_id=run_id,
+        ingested_at=at,
+        content_hash=asset.content_hash,
+        fingerprint=asset.fingerprint,
+        perception=config.perception_digest(),
+        modified_at=_modified_at(asset),
+        etag=asset.etag,
+        write_id=stamp.write_id,
+    )
+
+
+def _modified_at(asset: Asset) -> datetime | None:
+    if asset.modified_ns is None:
+        return None
+    return _EPOCH + timedelta(microseconds=asset.modified_ns // 1000)
+
+
+def _segment_of(segments: Sequence[Segment]) -> list[int]:
+    """Segment of each clip."""
+    return [index for index, segment in enumerate(segments) for _ in range(segment.first, segment.end)]
+
+
+def _segment_rows(
+    draft: Draft, summaries: Summaries, units: Sequence[Perception], stamp: _Stamp
+) -> list[SegmentRow]:
+    pages = _page_ranges(draft, units)
+    rows = []
+    for index, segment in enumerate(draft.segments):
+        first_page, last_page = pages[index] if pages else (None, None)
+        rows.append(
+            SegmentRow(
+                asset_id=stamp.asset_id,
+                version=stamp.version,
+                segment=index,
+                start_seconds=draft.clips[segment.first].start_seconds,
+                end_seconds=draft.clips[segment.end - 1].end_seconds,
+                first_page=first_page,
+                last_page=last_page,
+                title=segment.title,
+                summary=summary_text(summaries.segments[index]),
+                summary_version=stamp.summary_version,
+                write_id=stamp.write_id,
+            )
+        )
+    return rows
+
+
+def _page_ranges(draft: Draft, units: Sequence[Perception]) -> list[tuple[int, int]]:
+    """Pages of each segment, without gaps: a page that failed belongs to the one before it."""
+    firsts = [page for segment in draft.segments if (page := draft.clips[segment.first].page) is not None]
+    if not firsts:
+        return []
+    last = max(unit.unit.page or unit.unit.index + 1 for unit in units)
+    last = max(last, *(clip.page or 0 for clip in draft.clips))
+    firsts[0] = 1
+    return list(zip(firsts, [*(page - 1 for page in firsts[1:]), last], strict=True))
+
+
+def _clip_rows(draft: Draft, summaries: Summaries, stamp: _Stamp) -> list[ClipRow]:
+    segments = _segment_of(draft.segments)
+    return [
+        ClipRow(
+            asset_id=stamp.asset_id,
+            version=stamp.version,
+            segment=segments[index],
+            clip=index,
+            start_seconds=clip.start_seconds,
+            end_seconds=clip.end_seconds,
+            page=clip.page,
+            title=clip.title,
+            summary=summary_text(summaries.clips[index]),
+            summary_version=stamp.summary_version,
+            caption=None,
+            ocr_text=clip.ocr_text,
+            transcript=clip.transcript,
+            text_source=clip.text_source,
+            turned_degrees=clip.turned_degrees,
+            width_px=clip.width_px,
+            height_px=clip.height_px,
+            write_id=stamp.write_id,
+        )
+        for index, clip in enumerate(draft.clips)
+    ]
+
+
+def _region_rows(draft: Draft, stamp: _Stamp) -> list[TextRegionRow]:
+    return [
+        TextRegionRow(
+            asset_id=stamp.asset_id,
+            version=stamp.version,
+            clip=region.clip,
+            time_seconds=region.time_seconds,
+            until_seconds=region.until_seconds,
+            page=region.page,
+            text=region.line.text,
+            confidence=region.line.confidence,
+            x0=region.line.x0,
+            y0=region.line.y0,
+            x1=region.line.x1,
+            y1=region.line.y1,
+            source=region.line.source,
+            write_id=stamp.write_id,
+        )
+        for region in draft.regions
+    ]
+
+
+def _utterance_row(utterance: Utterance, stamp: _Stamp) -> UtteranceRow:
+    return UtteranceRow(
+        asset_id=stamp.asset_id,
+        version=stamp.version,
+        start_seconds=utterance.start_seconds,
+        end_seconds=utterance.end_seconds,
+        text=utterance.text,
+        language=utterance.language,
+        confidence=utterance.confidence,
+        words=utterance.words,
+        source=utterance.source,
+        write_id=stamp.write_id,
+    )
+
+
+def _citation_rows(draft: Draft, summaries: Summaries, stamp: _Stamp) -> list[CitationRow]:
+    segments = _segment_of(draft.segments)
+    levels = [("asset", summaries.asset)]
+    levels += [("segment", statements) for statements in summaries.segments]
+    levels += [("clip", statements) for statements in summaries.clips]
+    return [
+        _citation_row(level, index, statement, segments, stamp)
+        for level, statements in levels
+        for index, statement in enumerate(statements)
+    ]
+
+
+def _citation_row(
+    level: str, sentence: int, statement: Statement, segments: Sequence[int], stamp: _Stamp
+) -> CitationRow:
+    box = statement.box
+    return CitationRow(
+        asset_id=stamp.asset_id,
+        version=stamp.version,
+        level=level,
+        segment=segments[statement.clip],
+        clip=statement.clip,
+        sentence=sentence,
+        text=statement.text,
+        source=statement.source,
+        time_seconds=statement.time_seconds,
+        until_seconds=statement.until_seconds,
+        page=statement.page,
+        x0=box.x0 if box else None,
+        y0=box.y0 if box else None,
+        x1=box.x1 if box else None,
+        y1=box.y1 if box else None,
+        write_id=stamp.write_id,
+    )
+
+
+def _failure_row(unit: Perception, failure: Failure, stamp: _Stamp, run_id: str, at: datetime) -> FailureRow:
+    """Say where a failure lies; what concerns a unit lies where the unit does."""
+    place = unit.unit if failure.unit is not None else None
+    start, end, page = failure.start_seconds, failure.end_seconds, failure.page
+    if place is not None and (start, end, page) == (None, None, None):
+        start, end, page = place.start_seconds, place.end_seconds, place.page
+    return FailureRow(
+        asset_id=stamp.asset_id,
+        version=stamp.version,
+        uri=unit.asset.uri,
+        stage=failure.stage,
+        reason=failure.reason,
+        message=failure.message,
+        page=page,
+        start_seconds=start,
+        end_seconds=end,
+        run_id=run_id,
+        at=at,
+        write_id=stamp.write_id,
+    )

@@ -1,0 +1,125 @@
+"""Units become pictures, or words where a text layer gives them.
+
+Each unit of a task comes back exactly once. Decoding runs in a killable child: when it dies
+or hangs, the unit it was at is lost with a reason, and the units behind it are decoded by a
+fresh child.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from operators import decode_image, decode_pdf, decode_video, subtitles
+from operators.isolate import shared_sandbox
+from operators.probe import SANDBOX_MODULES
+from operators.source import open_source
+from schemas.config import Config
+from schemas.failure import Failure, InputError, Reason, Stage
+from schemas.media import Asset, Kind, Planned, Unit, UnitKind
+from schemas.perception import Cost, Perception, Utterance
+
+
+class Decode:
+    """Decode task in, one `Perception` for each of its units out."""
+
+    def __init__(self, config: Config) -> None:
+        """Keep the configuration; the child starts with the first task."""
+        self.config = config
+
+    def __call__(self, planned: Planned) -> Iterator[Perception]:
+        """Decode the units of one task, in order, as they come out."""
+        for position, perception in enumerate(self._decode(planned)):
+            yield perception if position else _with_plan(perception, planned)
+
+    def _decode(self, planned: Planned) -> Iterator[Perception]:
+        asset, waiting = planned.asset, list(planned.units)
+        if planned.skipped is not None or waiting[0].kind == UnitKind.NOTHING:
+            yield from (Perception(asset, unit, skipped=planned.skipped) for unit in waiting)
+            return
+        limits = self.config.limits
+        while waiting:
+            sandbox = shared_sandbox(limits.memory_bytes, limits.unit_seconds, SANDBOX_MODULES)
+            started = time.perf_counter()
+            try:
+                for perception in sandbox.run(decode_units, asset, waiting, self.config):
+                    assert perception.unit == waiting[0]
+                    del waiting[0]
+                    yield perception
+                    started = time.perf_counter()
+                if waiting:
+                    msg = f"The decoder gave {len(waiting)} units too few. Please report this."
+                    raise InputError(Reason.INTERNAL, msg)
+            except InputError as error:
+                if not waiting:
+                    return
+                yield lost(asset, waiting.pop(0), error, time.perf_counter() - started)
+
+
+def lost(asset: Asset, unit: Unit, error: InputError, seconds: float = 0.0) -> Perception:
+    """Account for a unit that could not be decoded."""
+    stage = Stage.SUBTITLES if unit.kind == UnitKind.SUBTITLES else Stage.DECODE
+    failure = Failure(
+        stage, error.reason, error.message, unit.index, unit.page, unit.start_seconds, unit.end_seconds
+    )
+    return Perception(asset, unit, failures=[failure], costs=[Cost("decode", seconds)])
+
+
+def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterator[Perception]:
+    """Decode units of one asset, in order; runs in the child.
+
+    Raises:
+        InputError: The next unit cannot be decoded.
+    """
+    options = config.store.storage_options
+    with open_source(asset.uri, options) as file:
+        match asset.kind:
+            case Kind.DOCUMENT:
+                yield from decode_pdf.decode_pdf_pages(file, asset, list(units), config)
+            case Kind.IMAGE:
+                yield from decode_image.decode_image_frames(file, asset, list(units), config)
+            case _:
+                for unit in units:
+                    file.seek(0)
+                    yield _decode_media(file, asset, unit, config)
+
+
+def _decode_media(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> Perception:
+    if unit.kind == UnitKind.SPAN:
+        return decode_video.decode_span(file, asset, unit, config)
+    return read_subtitles(file, asset, unit, config)
+
+
+def read_subtitles(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> Perception:
+    """Read all embedded tracks and sidecar files; one that cannot be read does not hide the others."""
+    started = time.perf_counter()
+    utterances: list[Utterance] = []
+    failures: list[Failure] = []
+    try:
+        utterances += subtitles.read_subtitle_tracks(file, asset.container, asset)
+    except InputError as error:
+        failures.append(Failure(Stage.SUBTITLES, error.reason, error.message, unit.index))
+    for sidecar in asset.sidecars:
+        name = PurePosixPath(sidecar.uri).name
+        try:
+            with open_source(sidecar.uri, config.store.storage_options) as text:
+                utterances += subtitles.read_sidecar(text.read(_SIDECAR_BYTES), name, sidecar.language)
+        except InputError as error:
+            message = f"{name}: {error.message}"
+            failures.append(Failure(Stage.SUBTITLES, error.reason, message, unit.index))
+    costs = [Cost("subtitles", time.perf_counter() - started, items=len(utterances))]
+    return Perception(asset, unit, utterances=utterances, failures=failures, costs=costs)
+
+
+_SIDECAR_BYTES = 64 << 20
+"""Far beyond any subtitle file (a day of talk is about 2 MB); what is longer is cut."""
+
+
+def _with_plan(perception: Perception, planned: Planned) -> Perception:
+    """Let the first unit of a task carry what its plan found and cost."""
+    if not planned.failures and not planned.seconds:
+        return perception
+    probing = Cost("probe", planned.seconds, items=1, bytes=planned.asset.size_bytes)
+    costs = [probing, *perception.costs] if planned.seconds else perception.costs
+    return replace(perception, failures=[*planned.failures, *perception.failures], costs=costs)

@@ -1,0 +1,186 @@
+"""What a file is and how it will be cut into units, from its headers alone.
+
+Planning before decoding lets one long video keep a whole cluster busy and tells the driver
+how many units of an asset to wait for. The bytes are hashed here, so that a file whose date
+changed but whose content did not costs no decoding.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from operators import probe_document, probe_video
+from operators.isolate import shared_sandbox
+from operators.sniff import HEAD_BYTES, Sniffed, UnsupportedError, kind_by_name, sniff
+from operators.source import local_path, open_source
+from schemas import ids
+from schemas.config import Config, Limits
+from schemas.failure import Failure, InputError, Reason, SkipReason, Stage
+from schemas.media import Asset, Kind, Listing, Planned, Unit, UnitKind
+
+SANDBOX_MODULES = (
+    "operators.probe_video",
+    "operators.decode_video",
+    "operators.subtitles",
+    "operators.probe_document",
+    "operators.decode_pdf",
+    "operators.decode_image",
+)
+"""What the decoding child imports before its memory is limited."""
+
+
+def fingerprint(listing: Listing) -> str:
+    """Identify a listed file and its sidecars without reading them."""
+    files = [listing, *listing.sidecars]
+    return ids.fingerprint((file.uri, file.size_bytes, file.modified_ns, file.etag) for file in files)
+
+
+class Probe:
+    """Listing in, decode tasks out: one for each span of a video or few pages of a document."""
+
+    def __init__(self, config: Config) -> None:
+        """Keep the configuration; nothing is started."""
+        self.config = config
+        self.perception = config.perception_digest()
+
+    def __call__(self, listing: Listing) -> list[Planned]:
+        """Plan one file. Never raises for what is in it: failures travel in the plan."""
+        started = time.perf_counter()
+        asset = Asset(
+            asset_id=ids.asset_id(listing.uri),
+            version=ids.version(f"unread:{fingerprint(listing)}", [], self.perception),
+            uri=listing.uri,
+            kind=kind_by_name(PurePosixPath(listing.uri).name),
+            size_bytes=listing.size_bytes,
+            fingerprint=fingerprint(listing),
+            content_hash="",
+            modified_ns=listing.modified_ns,
+            etag=listing.etag,
+            sidecars=listing.sidecars,
+        )
+        return self._timed(self._plan(asset, listing), started)
+
+    def _timed(self, tasks: list[Planned], started: float) -> list[Planned]:
+        return [replace(tasks[0], seconds=time.perf_counter() - started), *tasks[1:]]
+
+    def _plan(self, asset: Asset, listing: Listing) -> list[Planned]:
+        try:
+            with self._open(listing.uri) as file:
+                sniffed, error = self._sniff(file, listing)
+                file.seek(0)
+                content = ids.content_hash(file)
+            version = ids.version(content, self._hash_sidecars(listing), self.perception)
+            asset = replace(asset, content_hash=content, version=version)
+            if version == listing.known_version:
+                return [_nothing(asset, skipped=SkipReason.UNCHANGED)]
+            if sniffed is None:
+                assert error is not None
+                raise error
+            asset = replace(
+                asset, kind=str(sniffed.kind), media_type=sniffed.media_type, container=sniffed.container
+            )
+            self._check_size(listing)
+            return self._plan_kind(asset, sniffed)
+        except UnsupportedError as unsupported:
+            message = f"Not read by this version: {unsupported}."
+            failure = Failure(Stage.PROBE, SkipReason.UNSUPPORTED, message)
+            return [_nothing(asset, failure, SkipReason.UNSUPPORTED)]
+        except InputError as broken:
+            return [_nothing(asset, Failure(Stage.PROBE, broken.reason, broken.message))]
+        except OSError as stopped:
+            message = f"Reading {listing.uri} stopped: {stopped}. Run gloss retry when its store is well."
+            return [_nothing(asset, Failure(Stage.PROBE, Reason.UNREADABLE, message))]
+
+    def _open(self, uri: str) -> BinaryIO:
+        return open_source(uri, self.config.store.storage_options)
+
+    def _sniff(self, file: BinaryIO, listing: Listing) -> tuple[Sniffed | None, InputError | None]:
+        """Decide the kind; a refusal is given back, because such a file has a version too."""
+        try:
+            return sniff(file.read(HEAD_BYTES), PurePosixPath(listing.uri).name), None
+        except InputError as error:
+            return None, error
+
+    def _hash_sidecars(self, listing: Listing) -> list[str]:
+        hashes = []
+        for sidecar in listing.sidecars:
+            with self._open(sidecar.uri) as file:
+                hashes.append(ids.digest(sidecar.language or "", ids.content_hash(file)))
+        return hashes
+
+    def _check_size(self, listing: Listing) -> None:
+        if listing.size_bytes > self.config.limits.bytes:
+            msg = f"The file has {listing.size_bytes} bytes; limits.bytes allows {self.config.limits.bytes}."
+            raise InputError(Reason.TOO_LARGE, msg)
+
+    def _plan_kind(self, asset: Asset, sniffed: Sniffed) -> list[Planned]:
+        limits = self.config.limits
+        sandbox = shared_sandbox(limits.memory_bytes, limits.unit_seconds, SANDBOX_MODULES)
+        options = self.config.store.storage_options
+        if sniffed.kind in (Kind.VIDEO, Kind.AUDIO):
+            (media,) = sandbox.run(_probe_media, asset.uri, sniffed.container, limits, options)
+            return plan_media(asset, media, self.config)
+        (facts,) = sandbox.run(_probe_document, asset.uri, sniffed.kind, limits, options)
+        asset = replace(
+            asset,
+            page_count=facts.page_count,
+            width_px=facts.width_px,
+            height_px=facts.height_px,
+            title=facts.title,
+            language=facts.language,
+            unit_count=facts.page_count,
+        )
+        groups = probe_document.plan_pages(facts.page_count, self.config.documents.pages_per_task)
+        return [Planned(asset, units) for units in groups]
+
+
+def plan_media(asset: Asset, media: probe_video.MediaFacts, config: Config) -> list[Planned]:
+    """Cut a video or audio asset into units: its spans, then its subtitles if it has any."""
+    units: list[Unit] = []
+    if media.kind == Kind.VIDEO:
+        units = probe_video.plan_spans(media.duration_seconds, config.sampling.span_seconds)
+    if config.speech.subtitles and (media.has_subtitles or asset.sidecars):
+        units.append(Unit(len(units), UnitKind.SUBTITLES))
+    asset = replace(
+        asset,
+        kind=str(media.kind),
+        duration_seconds=media.duration_seconds,
+        width_px=media.width_px,
+        height_px=media.height_px,
+        video_codec=media.video_codec,
+        audio_codec=media.audio_codec,
+        frame_rate=media.frame_rate,
+        title=media.title,
+        language=media.language,
+        unit_count=max(1, len(units)),
+    )
+    if not units:
+        return [_nothing(asset)]
+    return [Planned(asset, [unit]) for unit in units]
+
+
+def _probe_media(
+    uri: str, container: str, limits: Limits, options: dict[str, str]
+) -> Iterator[probe_video.MediaFacts]:
+    path = local_path(uri)
+    if path is not None:
+        yield probe_video.probe_media(str(path), container, limits)
+        return
+    with open_source(uri, options) as file:
+        yield probe_video.probe_media(file, container, limits)
+
+
+def _probe_document(
+    uri: str, kind: Kind, limits: Limits, options: dict[str, str]
+) -> Iterator[probe_document.DocumentFacts]:
+    probe = probe_document.probe_pdf if kind is Kind.DOCUMENT else probe_document.probe_image
+    with open_source(uri, options) as file:
+        yield probe(file, limits)
+
+
+def _nothing(asset: Asset, failure: Failure | None = None, skipped: SkipReason | None = None) -> Planned:
+    unit = Unit(0, UnitKind.NOTHING)
+    failures = [] if failure is None else [failure]
+    return Planned(replace(asset, unit_count=1), [unit], failures, None if skipped is None else str(skipped))

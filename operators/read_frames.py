@@ -1,0 +1,258 @@
+"""Frames of one video stream from a given time on, with exact times, whatever happens.
+
+Seeking lands where the container's index says, which may be late or absent; packets may be
+damaged or missing; a decoder may be told to skip what no look needs. This module hides all
+that: it yields clean frames in order of presentation and keeps an account of what was lost.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import av
+import av.error
+from av.codec.context import CodecContext, ThreadType
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from operators.containers import as_input_error, audio_stream, clock_start, only
+from operators.sample import Grid, Needed, Timed
+from schemas.failure import InputError, Reason
+
+Frame = Timed[VideoFrame]
+
+_THREADS = 2
+_STEPS_BACK = (Fraction(0), Fraction(10), Fraction(60))
+"""Seconds by which a seek that landed late is tried again earlier; then from the start."""
+_MOST_READ_ERRORS = 50
+_SKIPPING = frozenset({"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"})
+"""Decoders that leave out pictures to which no other refers, when told to."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What happened while reading."""
+
+    packets: int = 0
+    packet_bytes: int = 0
+    bad: list[Fraction] = field(default_factory=list)
+    """Times of pictures that were damaged or could not be decoded."""
+    disordered: int = 0
+    """Frames left out because their time lies before that of the frame shown before."""
+    keys: list[Fraction] = field(default_factory=list)
+    """Times of key frames read."""
+    ended: bool = False
+    """The end of the file was reached."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """Latest end of a packet of each stream read, in its own time base."""
+    last_frame: Fraction | None = None
+    """When the last frame leaves the screen."""
+
+
+class FrameReader:
+    """Reads one stream of an open container."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, max_pixels: int) -> None:
+        """Prepare decoding.
+
+        Args:
+            container: As `open_container` gives it; not used by anybody else.
+            stream: The stream to decode.
+            max_pixels: Frames that declare more are not decoded.
+
+        Raises:
+            InputError: The decoder does not accept the stream.
+        """
+        self.container = container
+        self.stream = stream
+        self.account = Account()
+        self.start = clock_start(container)
+        self.key_frames_only = False
+        self.keep_damaged = False
+        self._moved = False
+        sound = audio_stream(container)
+        self._streams = [stream] if sound is None else [stream, sound]
+        only(container, *self._streams)
+        self._decoder = _decoder(stream, max_pixels)
+        rate = stream.average_rate or stream.guessed_rate
+        self.frame_seconds = 1 / Fraction(rate) if rate else Fraction(1, 25)
+        assert stream.time_base is not None
+        self._time_base = stream.time_base
+
+    def frames(self, begin: Fraction, grid: Grid | None = None) -> Iterator[Frame]:
+        """Yield frames in order, starting with one on screen at `begin` or before it.
+
+        Args:
+            begin: In seconds on the asset's clock.
+            grid: When looks are taken; pictures that no look needs are left out where that
+                saves time and changes no other picture.
+
+        Raises:
+            InputError: The container cannot seek back to the start.
+        """
+        for step in _STEPS_BACK:
+            if begin - step <= 0 or not self._seek(begin - step):
+                break
+            frames = self._in_order(grid)
+            first = next(frames, None)
+            if first is not None and first.time <= begin:
+                yield first
+                yield from frames
+                return
+        else:
+            if not self.account.packets:
+                return
+        if self._moved and not self._seek(Fraction(0)):
+            msg = "Wanted to read the video from its start again, but its container cannot seek. Remux it."
+            raise InputError(Reason.CORRUPT, msg)
+        yield from self._in_order(grid)
+
+    def time_of(self, stamp: int) -> Fraction:
+        """Turn a time stamp of the stream into seconds on the asset's clock."""
+        return stamp * self._time_base - self.start
+
+    def last_packet(self) -> Fraction:
+        """Return when the last packet of pictures or sound that was read ends."""
+        ends = self.account.ends
+        times = [
+            ends[item.index] * (item.time_base or 0) - self.start
+            for item in self._streams
+            if item.index in ends
+        ]
+        return max(times, default=Fraction(0))
+
+    def _seek(self, time: Fraction) -> bool:
+        self._moved = True
+        self.account = Account()
+        try:
+            self.container.seek(int((time + self.start) / self._time_base), stream=self.stream)
+        except (av.error.FFmpegError, OSError):
+            return False
+        self._decoder.flush_buffers()
+        return True
+
+    def _in_order(self, grid: Grid | None) -> Iterator[Frame]:
+        """Leave out frames that go back in time."""
+        latest: Fraction | None = None
+        for frame in self._decoded(grid):
+            if latest is not None and frame.time <= latest:
+                self.account.disordered += 1
+                continue
+            latest = frame.time
+            yield frame
+
+    def _decoded(self, grid: Grid | None) -> Iterator[Frame]:
+        previous: Fraction | None = None
+        for packet in self._chosen(grid):
+            for frame in self._decode(packet):
+                stamp = frame.pts if frame.pts is not None else frame.dts
+                if stamp is not None:
+                    time = self.time_of(stamp)
+                else:
+                    time = Fraction(0) if previous is None else previous + self.frame_seconds
+                previous = time
+                if frame.is_corrupt:
+                    self.account.bad.append(time)
+                    if not self.keep_damaged:
+                        continue
+                duration = frame.duration * self._time_base if frame.duration else self.frame_seconds
+                self.account.last_frame = time + duration
+                yield Timed(time, frame)
+
+    def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
+        try:
+            return self._decoder.decode(packet if packet.size else None)
+        except av.error.EOFError:
+            return []
+        except av.error.MemoryError as error:
+            raise as_input_error(error) from error
+        except av.error.FFmpegError:
+            stamp = _stamp(packet)
+            self.account.bad.append(self._now() if stamp is None else self.time_of(stamp))
+            return []
+
+    def _now(self) -> Fraction:
+        return self.account.last_frame or Fraction(0)
+
+    def _chosen(self, grid: Grid | None) -> "Iterator[Packet[VideoStream]]":
+        """Yield packets, having told the decoder for each what it may leave out."""
+        if self.key_frames_only:
+            self._decoder.skip_frame = "NONKEY"
+        if grid is None or self._decoder.name not in _SKIPPING:
+            yield from self._packets()
+            return
+        needed = Needed(grid, self._time_base, self.start)
+        window: deque[Packet[VideoStream]] = deque()
+        for packet in self._packets():
+            if packet.pts is not None:
+                needed.add(packet.pts)
+            window.append(packet)
+            if len(window) > needed.ahead:
+                yield self._weighed(window.popleft(), needed)
+        while window:
+            yield self._weighed(window.popleft(), needed)
+
+    def _weighed(self, packet: "Packet[VideoStream]", needed: Needed) -> "Packet[VideoStream]":
+        wanted = packet.pts is None or needed.is_needed(packet.pts)
+        self._decoder.skip_frame = "DEFAULT" if wanted else "NONREF"
+        return packet
+
+    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+        """Yield the packets of the stream, the last one empty; keep count of all."""
+        errors = 0
+        while True:
+            try:
+                for packet in self.container.demux(*self._streams):
+                    self._count(packet)
+                    if packet.stream_index == self.stream.index:
+                        yield cast("Packet[VideoStream]", packet)
+            except av.error.FFmpegError:
+                errors += 1
+                self.account.bad.append(self._now())
+                if errors < _MOST_READ_ERRORS:
+                    continue
+            self.account.ended = True
+            return
+
+    def _count(self, packet: "Packet[Stream]") -> None:
+        stamp = _stamp(packet)
+        if not packet.size or stamp is None:
+            return
+        end = stamp + (packet.duration or 0)
+        latest = self.account.ends.get(packet.stream_index, end)
+        self.account.ends[packet.stream_index] = max(end, latest)
+        if packet.stream_index == self.stream.index:
+            self.account.packets += 1
+            self.account.packet_bytes += packet.size
+            if packet.is_keyframe:
+                self.account.keys.append(self.time_of(stamp))
+
+
+def _stamp(packet: "Packet[Stream] | Packet[VideoStream]") -> int | None:
+    return packet.pts if packet.pts is not None else packet.dts
+
+
+def _decoder(stream: VideoStream, max_pixels: int) -> VideoCodecContext:
+    """Open a decoder that refuses frames above a size; VP8 and VP9 with alpha need libvpx."""
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _ALPHA:
+        other = CodecContext.create(_ALPHA[decoder.name], "r")
+        assert isinstance(other, VideoCodecContext)
+        decoder = other
+    decoder.options = {**decoder.options, "max_pixels": str(max_pixels)}
+    decoder.thread_type = ThreadType.AUTO
+    decoder.thread_count = _THREADS
+    try:
+        decoder.open(strict=False)
+    except av.error.FFmpegError as error:
+        raise as_input_error(error) from error
+    return decoder
+
+
+_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}

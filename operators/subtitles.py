@@ -1,0 +1,206 @@
+"""Words that come with a video as text: subtitle tracks in it and files beside it.
+
+Tracks are decoded by FFmpeg. Files beside a video are parsed here, because the ready
+parsers lose more than a damaged cue: FFmpeg's WebVTT demuxer stops at the first one, its
+SRT demuxer and pysubs2 take a damaged cue, and pysubs2 also notes, for text of the cue
+before. Here a cue is a line of two times and the lines after it, up to a blank one.
+"""
+
+import codecs
+import html
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import BinaryIO
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.subtitles.stream import SubtitleStream
+from av.subtitles.subtitle import AssSubtitle
+
+from operators.containers import clock_start, media_errors, only, open_container
+from operators.probe_video import TEXT_SUBTITLES, stated_language
+from schemas.media import Asset
+from schemas.perception import Utterance
+
+_ASS_FIELDS = 8
+"""Commas before the text of a decoded event: ReadOrder, Layer, Style, Name, 3 margins, Effect."""
+
+_OVERRIDE = re.compile(r"\{[^{}]*\}")
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(\{[^{}]*\\p0[^{}]*\}|$)", re.DOTALL)
+_MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|</?>")
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMING = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s|$)")
+_ASIDES = frozenset({"NOTE", "STYLE", "REGION"})
+"""First words of WebVTT blocks that are not shown."""
+_BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+
+
+def read_subtitle_tracks(file: BinaryIO | str, demuxer: str, asset: Asset) -> list[Utterance]:
+    """Read every subtitle track that is made of text; pictures of text are left out.
+
+    Args:
+        file: The asset's bytes, seekable, or its local path.
+        demuxer: The one that may open it.
+        asset: Its duration bounds cues that state no end.
+
+    Returns:
+        The cues on the asset's clock, track by track, in order of time.
+
+    Raises:
+        InputError: The file cannot be opened.
+    """
+    with media_errors(), open_container(file, demuxer) as container:
+        tracks = [stream for stream in container.streams.subtitles if _is_text(stream)]
+        if not tracks:
+            return []
+        start = clock_start(container)
+        only(container, *tracks)
+        found: dict[int, list[Utterance]] = {stream.index: [] for stream in tracks}
+        for packet in _packets(container, tracks):
+            found[packet.stream_index] += _cues(packet, start, asset)
+    return _without_copies(list(found.values()))
+
+
+def _without_copies(tracks: list[list[Utterance]]) -> list[Utterance]:
+    """Join tracks, leaving out those that say the same at the same times as an earlier one."""
+    said: list[set[tuple[float, float, str]]] = []
+    cues: list[Utterance] = []
+    for track in tracks:
+        saying = {(cue.start_seconds, cue.end_seconds, cue.text) for cue in track}
+        if saying not in said:
+            said.append(saying)
+            cues += sorted(track, key=lambda cue: cue.start_seconds)
+    return cues
+
+
+def _is_text(stream: SubtitleStream) -> bool:
+    return stream.codec_context is not None and stream.codec_context.codec.canonical_name in TEXT_SUBTITLES
+
+
+def _packets(container: InputContainer, tracks: list[SubtitleStream]) -> "Iterator[Packet[Stream]]":
+    """Yield packets up to the end, or to the first place that cannot be read.
+
+    That the file is damaged there is reported by the decoding of its pictures.
+    """
+    try:
+        yield from (packet for packet in container.demux(*tracks) if packet.size)
+    except av.error.FFmpegError:
+        return
+
+
+def _cues(packet: "Packet[Stream]", start: Fraction, asset: Asset) -> list[Utterance]:
+    """Decode one packet; a damaged one holds no cue."""
+    try:
+        decoded = packet.decode()
+    except av.error.FFmpegError:
+        return []
+    texts = [_plain_ass(item.ass) for item in decoded if isinstance(item, AssSubtitle)]
+    text = "\n".join(text for text in texts if text)
+    if not text or packet.pts is None:
+        return []
+    shown = packet.pts * packet.time_base - start
+    begin, end = float(max(shown, Fraction(0))), float(shown + (packet.duration or 0) * packet.time_base)
+    if end <= begin:
+        end = max(begin, asset.duration_seconds or begin)
+    source = f"subtitle:embedded:{packet.stream_index}"
+    return [Utterance(begin, end, text, stated_language(packet.stream), source=source)]
+
+
+def _plain_ass(event: bytes) -> str:
+    """Return the words of a decoded ASS event, without its fields, tags and drawings."""
+    fields = event.decode("utf-8", "replace").split(",", _ASS_FIELDS)
+    text = _DRAWING.sub("", fields[-1] if len(fields) > _ASS_FIELDS else "")
+    text = _OVERRIDE.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
+    return _tidied(text)
+
+
+def _tidied(text: str) -> str:
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def read_sidecar(text: bytes, name: str, language: str | None) -> list[Utterance]:
+    """Read a `.srt` or `.vtt` file; cues that make no sense are left out, the rest is kept.
+
+    Args:
+        text: The file's bytes: UTF-8 or UTF-16, else the encoding that fits best.
+        name: The file's name, for the source of the words.
+        language: What its name says, such as `en` in `talk.en.vtt`.
+
+    Returns:
+        The cues in order of time.
+    """
+    source = f"subtitle:{name.rpartition('/')[2]}"
+    content = decoded_text(text).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    is_webvtt = content.lstrip().startswith("WEBVTT")
+    cues = [
+        Utterance(start, end, words, language, source=source)
+        for block in _BLANK.split(content)
+        for start, end, words in _parsed(block, is_webvtt)
+    ]
+    return sorted(cues, key=lambda cue: (cue.start_seconds, cue.end_seconds))
+
+
+def _parsed(block: str, is_webvtt: bool) -> Iterator[tuple[float, float, str]]:
+    """Parse a block of lines: a number or name may come first, then the times, then the words.
+
+    Where the blank line between cues was forgotten, a line of times still begins a cue.
+    """
+    lines = block.strip("\n").split("\n")
+    if is_webvtt and lines[0].split(" ")[0] in _ASIDES:
+        return
+    starts = [index for index, line in enumerate(lines) if _TIMING.match(line)]
+    for index, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+        timing = _TIMING.match(lines[index])
+        assert timing is not None
+        words = lines[index + 1 : following]
+        if following < len(lines) and words and words[-1].strip().isdigit():
+            words.pop()
+        start, end, text = (
+            _seconds(timing.groups()[:4]),
+            _seconds(timing.groups()[4:]),
+            _plain(words, is_webvtt),
+        )
+        if text and end > start:
+            yield start, end, text
+
+
+def _seconds(parts: tuple[str | None, ...]) -> float:
+    hours, minutes, seconds, fraction = parts
+    milliseconds = int((fraction or "0").ljust(3, "0"))
+    whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
+    return (whole * 1000 + milliseconds) / 1000
+
+
+def _plain(lines: list[str], is_webvtt: bool) -> str:
+    text = _MARKUP.sub("", "\n".join(lines))
+    text = html.unescape(text) if is_webvtt else _OVERRIDE.sub("", text)
+    return _tidied(text)
+
+
+def decoded_text(content: bytes) -> str:
+    """Decode text of an unknown encoding: by its mark, as UTF-8, else by what fits best."""
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, "replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode(_guessed(content), "replace")
+
+
+def _guessed(content: bytes) -> str:
+    """Guess an encoding, with `charset_normalizer` where it is installed."""
+    try:
+        from charset_normalizer import from_bytes
+    except ImportError:
+        return "cp1252"
+    best = from_bytes(content).best()
+    return best.encoding if best is not None else "cp1252"

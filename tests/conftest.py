@@ -1,0 +1,47 @@
+"""What several test files share: one Ray cluster, and one ingested lake of the examples."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import ray
+
+from schemas.config import Config, load_config
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One local cluster of two cores for all tests that need one; starting it takes seconds."""
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """A lake that the whole pipeline made of the example corpus."""
+
+    lake: str
+    corpus: Path
+    config: Config
+    exit_code: int
+
+
+@pytest.fixture(scope="session")
+def ingested(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    """Ingest a copy of the examples once, through Ray, with the default configuration."""
+    from jobs.ingest import run_ingest
+
+    root = tmp_path_factory.mktemp("examples")
+    corpus = root / "corpus"
+    shutil.copytree(EXAMPLES / "corpus", corpus)
+    (corpus / "notes.docx").write_bytes(b"PK\x03\x04 not read by this version")
+    (corpus / ".hidden.txt").write_text("hidden")
+    config = load_config("embedded")
+    lake = str(root / "lake")
+    code = run_ingest([str(corpus)], lake, config)
+    return Ingested(lake, corpus, config, code)
