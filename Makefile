@@ -35,8 +35,8 @@ demo: $(INSTALLED) ## read the example corpus and ask it questions
 	3) echo 'Exit code 3: all but unfinished-recording.mp4, which is broken on purpose, is in the lake.';; \
 	*) exit $$code;; esac
 	@echo
-	@echo '$$ gloss search "limpets" --lake $(DEMO_LAKE)'
-	@$(BIN)/gloss search "limpets" --lake $(DEMO_LAKE)
+	@echo '$$ gloss search "limpet*" --lake $(DEMO_LAKE)'
+	@$(BIN)/gloss search "limpet*" --lake $(DEMO_LAKE)
 	@echo
 	@echo '$$ gloss query "SELECT … FROM assets" --lake $(DEMO_LAKE)'
 	@$(BIN)/gloss query "SELECT $(FILE), kind, status, language, duration_seconds AS seconds, \
@@ -55,7 +55,7 @@ format: $(DEVELOPED) ## let ruff rewrite the files
 	$(BIN)/ruff format .
 
 bench: $(DEVELOPED) ## measure
-	@for script in benchmarks/*.py; do echo "== $$script" >&2; $(BIN)/python "$$script"; done
+	$(BIN)/python -m benchmarks
 
 examples: $(DEVELOPED) ## make the example corpus again (needs espeak-ng and fonts)
 	$(BIN)/python examples/make_examples.py

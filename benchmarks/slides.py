@@ -11,10 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_WORDS = (
-    "harbour lantern survey granite meadow signal copper orchard timber ledger glacier "
-    "kettle compass violet thunder saddle beacon marble willow anchor pepper canyon"
-).split()
+_WORDS = ["harbour", "lantern", "survey", "granite", "meadow", "signal", "copper", "orchard", "timber", "ledger", "glacier", "kettle", "compass", "violet", "thunder", "saddle", "beacon", "marble", "willow", "anchor", "pepper", "canyon"]
 
 
 def slide(number: int, width_px: int, height_px: int) -> Image.Image:

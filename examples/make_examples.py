@@ -297,7 +297,7 @@ def _video_packets(
         now = milliseconds / 1000
         number = next(n for n, shown in enumerate(talk.slides) if now < shown.end_seconds)
         picture = with_presenter(pictures[number], now) if style.moving else pictures[number]
-        frame = av.VideoFrame.from_image(picture)
+        frame = av.VideoFrame.from_ndarray(np.asarray(picture), "rgb24")
         frame.pts, frame.time_base = milliseconds, MILLISECONDS
         yield from stream.encode(frame)
     yield from stream.encode(None)
@@ -316,7 +316,7 @@ def _audio_packets(stream: Any, talk: Talk, rate: int) -> Iterator[Any]:
 
 def _subtitle_packets(container: Any, talk: Talk) -> list[Any]:
     """Copy the sentences into a subtitle track of the container."""
-    with av.open(io.BytesIO(srt(talk.sentences).encode()), format="srt") as source:
+    with av.open(io.BytesIO(srt(talk.sentences).encode()), "r", format="srt") as source:
         template = source.streams.subtitles[0]
         stream = container.add_stream_from_template(template)
         stream.metadata["language"] = "eng"
@@ -557,7 +557,12 @@ def _jpeg(picture: Image.Image, quality: int) -> io.BytesIO:
 
 # --- pictures -------------------------------------------------------------------------------
 
-POSTER = ("Lantern Walk", "Saturday 5 December", "Meet at the old mill, 17:00", "Bring a lantern and warm boots")
+POSTER = (
+    "Lantern Walk",
+    "Saturday 5 December",
+    "Meet at the old mill, 17:00",
+    "Bring a lantern and warm boots",
+)
 
 RECEIPT = (
     "HARBOUR BOOKSHOP",
@@ -577,7 +582,9 @@ def make_poster() -> dict[str, Any]:
     rows = np.linspace(0, 1, height)[:, None, None]
     sky = (1 - rows) * np.array([18, 24, 58]) + rows * np.array([196, 110, 70])
     grain = np.random.default_rng(7).normal(0, 6, (height, width, 1))
-    picture = Image.fromarray(np.clip(np.broadcast_to(sky, (height, width, 3)) + grain, 0, 255).astype(np.uint8))
+    picture = Image.fromarray(
+        np.clip(np.broadcast_to(sky, (height, width, 3)) + grain, 0, 255).astype(np.uint8)
+    )
     draw = ImageDraw.Draw(picture)
     hills = [(x, 1050 + 60 * math.sin(x / 140) + 30 * math.sin(x / 47)) for x in range(0, width + 10, 10)]
     draw.polygon([(0, height), *hills, (width, height)], fill=(22, 26, 30))

@@ -11,6 +11,7 @@ from functools import partial
 
 import pyarrow as pa
 import ray.data
+from ray.data import Dataset
 from operators.ocr import Ocr
 
 from cluster.session import cluster_cpus, cluster_gpus
@@ -34,7 +35,7 @@ def perceive(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
     use = config.resources
     probe = RowTask(partial(Probe, config), Listing, Planned)
     decode = RowTask(partial(Decode, config), Planned, Perception)
-    dataset = ray.data.from_arrow(_blocks(listings))
+    dataset: Dataset = ray.data.from_arrow(_blocks(listings))
     dataset = add_tasks(dataset, probe, cpus=use.probe_cpus)
     dataset = fan_out(dataset)
     dataset = add_tasks(dataset, decode, cpus=use.decode_cpus)

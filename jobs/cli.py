@@ -96,7 +96,9 @@ def query(
 ) -> None:
     """Ask the lake in SQL.
 
-    DuckDB's dialect; a query can read the tables of the lake and nothing else. Tables: assets, segments, clips, text_regions, utterances, page_tables, citations, failures,
+    DuckDB's dialect; a query can read the tables of the lake and nothing else.
+
+    Tables: assets, segments, clips, text_regions, utterances, page_tables, citations, failures,
     runs, skips.
     """
     from jobs.query import run_query

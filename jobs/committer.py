@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import ray
-from operators.compose import Composed, compose
 
 from operators.commit import commit
+from operators.compose import Composed, compose
 from operators.fan_in import Complete
 from operators.lake import DataFile, Lake
 from operators.write import rows_of, write_rows
@@ -72,7 +72,9 @@ def _compose_one(perceptions: list[Perception], config: Config, run_id: str, at:
         message = f"{type(error).__name__}: {error}. Please report this."
         failure = Failure(Stage.COMPOSE, Reason.INTERNAL, message)
         nothing = [
-            Perception(item.asset, Unit(item.unit.index, UnitKind.NOTHING), failures=[failure, *item.failures])
+            Perception(
+                item.asset, Unit(item.unit.index, UnitKind.NOTHING), failures=[failure, *item.failures]
+            )
             for item in perceptions
         ]
         return compose(nothing, config, run_id=run_id, at=at, write_id=write_id)
@@ -141,7 +143,7 @@ class Committer:
             self._error = error
 
     def _loop(self) -> None:
-        tasks: list[ray.ObjectRef] = []
+        tasks: list[ray.ObjectRef[Written]] = []
         written: list[Written] = []
         committed_at = time.monotonic()
         open_ended = True
@@ -187,7 +189,7 @@ class Committer:
             self.on_commit(assets)
 
 
-def _finished(tasks: list[ray.ObjectRef], *, wait: bool) -> tuple[list[Written], list[ray.ObjectRef]]:
+def _finished(tasks: list[ray.ObjectRef[Written]], *, wait: bool) -> tuple[list[Written], list[ray.ObjectRef[Written]]]:
     if not tasks:
         return [], []
     done, rest = ray.wait(tasks, num_returns=1, timeout=None if wait else 0, fetch_local=True)

@@ -166,7 +166,11 @@ def _decoders() -> Iterator[Check]:
             except UnknownCodecError:
                 found, ok = "missing", False
             yield Check(
-                f"FFmpeg {group}", name, ok, found, "" if ok else "Install a PyAV wheel from PyPI: pip install av"
+                f"FFmpeg {group}",
+                name,
+                ok,
+                found,
+                "" if ok else "Install a PyAV wheel from PyPI: pip install av",
             )
 
 
@@ -210,7 +214,9 @@ def _print(checks: list[Check]) -> None:
         ]
         screen.print(grid(("", "", "found", "what to do"), rows))
     missing = [check.name for check in checks if check.needed and not check.ok]
-    verdict = f"The default profile cannot run without: {', '.join(missing)}." if missing else "Ready to ingest."
+    verdict = (
+        f"The default profile cannot run without: {', '.join(missing)}." if missing else "Ready to ingest."
+    )
     screen.print(Text(f"\n{verdict}", style="bold"))
 
 

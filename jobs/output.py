@@ -287,8 +287,6 @@ _WRITERS = {"json": _write_json, "csv": _write_csv, "table": _write_table}
 # --- for people -----------------------------------------------------------------------------
 
 
-
-
 def console(target: TextIO | None = None, terminal: bool | None = None) -> Console:
     """Open a screen that prints text as it is; where it is no terminal, lines are never wrapped."""
     stream = sys.stdout if target is None else target
@@ -309,9 +307,7 @@ def grid(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for index, name in enumerate(names):
         numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
-        table.add_column(
-            Text(clean(name)), justify="right" if numeric else "left", overflow="fold"
-        )
+        table.add_column(Text(clean(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table

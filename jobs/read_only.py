@@ -46,7 +46,7 @@ def open_lake(uri: str, storage_options: dict[str, str] | None = None) -> Lake:
     return lake
 
 
-class LakeFiles(AbstractFileSystem):
+class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
     """The committed Parquet files of a lake as `lake://TABLE/FILE`, for reading alone."""
 
     protocol = _SCHEME

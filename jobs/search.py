@@ -39,9 +39,7 @@ _K1, _B = 1.2, 0.75
 
 _SNIPPET_CHARS = 160
 
-_UNSPACED = (
-    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
-)
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 
 _MACROS = rf"""
 CREATE OR REPLACE TEMP MACRO fold(words) AS lower(strip_accents(nfc_normalize(words)));
@@ -266,7 +264,9 @@ def _line(
         values["start"] = row["start_seconds"]
     # Words of a phrase count by themselves too: lines and subtitles break in the middle of it.
     wanted = {term.fenced: None for term in terms} | {f"<{t}>": None for term in terms for t in term.tokens}
-    best = connection.execute(_BEST_LINE.format(lines=_LINES[row["where"]]), values | {"wanted": list(wanted)})
+    best = connection.execute(
+        _BEST_LINE.format(lines=_LINES[row["where"]]), values | {"wanted": list(wanted)}
+    )
     line = best.fetchone()
     return None if line is None else (line[0], line[1])
 

@@ -38,7 +38,8 @@ _PARTS = {
     "utterances": "SELECT * FROM utterances WHERE asset_id = $asset ORDER BY start_seconds, end_seconds",
     "page_tables": 'SELECT * FROM page_tables WHERE asset_id = $asset ORDER BY page, "table"',
     "citations": (
-        "SELECT * FROM citations WHERE asset_id = $asset AND level = 'asset' ORDER BY sentence, page, time_seconds"
+        "SELECT * FROM citations WHERE asset_id = $asset AND level = 'asset' "
+        "ORDER BY sentence, page, time_seconds"
     ),
     "failures": (
         "SELECT * FROM failures WHERE asset_id = $asset ORDER BY page, start_seconds, stage, reason, message"
@@ -154,7 +155,10 @@ def _print(screen: Console, story: dict[str, Any]) -> None:
         _head(screen, "Failures")
         names = ("where", "stage", "reason", "message")
         screen.print(
-            grid(names, [(place(row), row["stage"], row["reason"], row["message"]) for row in story["failures"]])
+            grid(
+                names,
+                [(place(row), row["stage"], row["reason"], row["message"]) for row in story["failures"]],
+            )
         )
     _print_work(screen, story)
 

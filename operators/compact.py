@@ -63,9 +63,7 @@ def _rewrite(lake: Lake, table: str, files: dict[str, list[str]]) -> list[DataFi
     order = ", ".join(f'"{name}"' for name in _ORDER if name in schema.names)
     connection = lake.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    rows = connection.sql(
-        f"SELECT * FROM {relation(table, files)}{where} ORDER BY {order}"
-    )
+    rows = connection.sql(f"SELECT * FROM {relation(table, files)}{where} ORDER BY {order}")
     written: list[DataFile] = []
     writer: _Writer | None = None
     for batch in rows.to_arrow_reader(_BATCH_ROWS):

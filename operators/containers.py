@@ -55,8 +55,8 @@ def open_container(file: BinaryIO | str, demuxer: str) -> InputContainer:
         demuxer: FFmpeg's name of it, one of `DEMUXERS`.
 
     Raises:
-        InputError: REFUSED for any other demuxer or a file that refers to another one;
-            CORRUPT or TRUNCATED when it is not what the demuxer requires; UNREADABLE when
+        InputError: EMPTY; REFUSED for any other demuxer or a file that refers to another
+            one; CORRUPT or TRUNCATED when it is not what the demuxer requires; UNREADABLE when
             its store fails.
     """
     if demuxer not in DEMUXERS:
@@ -67,6 +67,8 @@ def open_container(file: BinaryIO | str, demuxer: str) -> InputContainer:
         raise InputError(Reason.REFUSED, msg)
     with media_errors():
         reader = _OwnedFile(file, "rb") if isinstance(file, str) else file
+        if not reader.seek(0, os.SEEK_END):
+            raise InputError(Reason.EMPTY, "The file has no bytes. Copy it again from where it came.")
         reader.seek(0)
         try:
             return av.open(

@@ -32,6 +32,9 @@ from schemas.perception import Box, Cost, Perception, Picture
 _MISSING_SECONDS = Fraction(1)
 """An end that comes earlier than promised by less is rounding, not loss."""
 
+_HORIZON_SECONDS = Fraction(10)
+"""How far beyond a span a next frame is looked for where all is damaged."""
+
 
 def decode_span(file: BinaryIO | str, asset: Asset, unit: Unit, config: Config) -> Perception:
     """Decode one span and choose its pictures.
@@ -59,6 +62,7 @@ def decode_span(file: BinaryIO | str, asset: Asset, unit: Unit, config: Config) 
             raise InputError(Reason.NO_CONTENT, msg)
         span = _Span(unit, config, asset.duration_seconds, unit.index == asset.unit_count - 1)
         reader = FrameReader(container, stream, config.limits.pixels)
+        reader.horizon = None if span.last else span.end + _HORIZON_SECONDS
         chosen = _choose(reader, span, config)
         if not chosen.pictures and reader.account.bad:
             reader.keep_damaged = True
@@ -268,7 +272,9 @@ def _promised_all(reader: FrameReader) -> Fraction:
 
 def _losses(reader: FrameReader, span: _Span, chosen: _Chosen) -> list[Failure]:
     """Turn the reader's account into failures, one for each kind of loss."""
-    found = [_cut_short(reader, span), _damaged(reader, span), _disorder(reader, span)]
+    cut_short = _cut_short(reader, span)
+    sound_until = None if cut_short is None else cut_short.start_seconds
+    found = [cut_short, _damaged(reader, span, sound_until), _disorder(reader, span)]
     failures = [failure for failure in found if failure is not None]
     if not chosen.pictures and not failures:
         msg = "Wanted at least one picture, found none that can be decoded. Check that this part plays."
@@ -293,11 +299,16 @@ def _cut_short(reader: FrameReader, span: _Span) -> Failure | None:
     return _failure(Reason.TRUNCATED, msg, span, start, end)
 
 
-def _damaged(reader: FrameReader, span: _Span) -> Failure | None:
-    """Report pictures that could not be decoded, up to the next key frame after them."""
+def _damaged(reader: FrameReader, span: _Span, sound_until: float | None) -> Failure | None:
+    """Report pictures that could not be decoded, up to the next key frame after them.
+
+    The last packet of a file that was cut short is damaged too, but that is reported already.
+    """
     bad = [
         moment for moment in reader.account.bad if span.start <= moment and (span.last or moment < span.end)
     ]
+    if sound_until is not None:
+        bad = [moment for moment in bad if moment < sound_until]
     if not bad:
         return None
     first, last = min(bad), max(bad)

@@ -137,12 +137,19 @@ class Reference:
             return
         if change.verdict is Verdict.WHOLE:
             self._planes = tuple(plane.copy() for plane in planes)
-        else:
+            self._structure = None
+            return
+        for box in change.boxes:
             for mine, theirs in zip(self._planes, planes, strict=True):
-                for box in change.boxes:
-                    area = _scaled(box, planes[0].shape, mine.shape)
-                    mine[area] = theirs[area]
-        self._structure = None
+                area = _scaled(box, planes[0].shape, mine.shape)
+                mine[area] = theirs[area]
+            self._note_structure(box)
+
+    def _note_structure(self, box: PixelBox) -> None:
+        if self._structure is not None:
+            found = structured_cells(self._planes[0][box.y0 : box.y1, box.x0 : box.x1])
+            place = self._structure[box.y0 // _CELL :, box.x0 // _CELL :][: found.shape[0], : found.shape[1]]
+            place[:] = found[: place.shape[0], : place.shape[1]]
 
 
 def _scaled(box: PixelBox, luma: tuple[int, ...], plane: tuple[int, ...]) -> tuple[slice, slice]:
@@ -176,7 +183,7 @@ def _changed_in_plane(old: Plane, new: Plane, floor: float) -> Map | None:
     if int(difference.max()) <= _QUIET:
         return None
     # The mean square bounds the variance from above: elsewhere nothing can have changed.
-    power = _window_mean(_squared(_padded(difference)))
+    power = _window_mean(_squared(_whole_cells(difference)))
     floor = max(floor, min(3.0 * _typical(power), _FLOOR_CAP))
     suspect = power > floor
     if not suspect.any():
@@ -188,8 +195,8 @@ def _changed_in_plane(old: Plane, new: Plane, floor: float) -> Map | None:
     return result if result.any() else None
 
 
-def _squared(values: Floats) -> Floats:
-    return np.asarray(cv2.multiply(values, values), np.float32)
+def _squared(values: Floats | Plane) -> Floats:
+    return np.asarray(cv2.multiply(values, values, dtype=cv2.CV_32F), np.float32)
 
 
 def _typical(power: Floats) -> float:
@@ -225,13 +232,17 @@ def _pixels(cells: slice, side: int) -> slice:
     return slice(cells.start * _CELL, min(side, cells.stop * _CELL))
 
 
-def _padded(plane: Plane) -> Floats:
+def _whole_cells(plane: Plane) -> Plane:
     """Extend to whole cells, two at least, by repeating the border."""
     height, width = (count * _CELL for count in _cells(plane.shape))
     bottom, right = height - plane.shape[0], width - plane.shape[1]
     if bottom or right:
-        plane = np.asarray(cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
-    return plane.astype(np.float32)
+        return np.asarray(cv2.copyMakeBorder(plane, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    return plane
+
+
+def _padded(plane: Plane) -> Floats:
+    return _whole_cells(plane).astype(np.float32)
 
 
 def _changed_windows(old: Floats, new: Floats, floor: float) -> Map:

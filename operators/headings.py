@@ -38,6 +38,12 @@ _NUMBERED = re.compile(
     r"\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+(?=[^\W\d_])|[IVX]{1,5}\.\s+(?=[^\W\d_])|[A-H]\.\s+(?=[A-Z]))",
     re.IGNORECASE,
 )
+_CAPTION = re.compile(
+    r"^(?:table|figure|fig|tab|tabelle|abbildung|abb|tableau|tabla|figura|exhibit|listing|algorithm|chart)\b\.?\s*\d"
+    r"|^[图表圖図]\s*\d",
+    re.IGNORECASE,
+)
+"""What names a table or figure opens no section."""
 _CAPITALS = re.compile(r"^[A-ZÀ-ÖØ-ÞΑ-ΩА-Я][^a-zß-öø-ÿα-ωа-я]*$")
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 
@@ -75,7 +81,9 @@ def _strength(layout: Layout, index: int, body_px: float) -> float:
     """Rate a line as (the beginning of) a heading; 0 for none."""
     line = layout.lines[index]
     text = line.text.strip()
-    if index in layout.running or word_count(text) > MOST_WORDS or not letter_count(text):
+    if not layout.may_open(index) or _CAPTION.match(text):
+        return 0.0
+    if word_count(text) > MOST_WORDS or not letter_count(text):
         return 0.0
     ratio = layout.letter_size(index) / body_px if body_px > 0 else 1.0
     if ratio >= MUCH_LARGER:
@@ -83,10 +91,13 @@ def _strength(layout: Layout, index: int, body_px: float) -> float:
     if ends_sentence(text) or _shares_row(layout.lines, index):
         return 0.0
     numbered = _NUMBERED.match(text)
+    larger = ratio >= (LARGER if line.source == "text_layer" else LARGER_RECOGNISED)
+    if not larger and layout.words[index] > MOST_WORDS:
+        return 0.0
     if numbered and ratio >= 0.9 and _set_off(layout.lines, index) and _names_section(text, numbered):
         depth = numbered.group().rstrip(". ").count(".")
         return max(ratio, WEAK) + 0.15 - 0.05 * depth
-    if ratio >= (LARGER if line.source == "text_layer" else LARGER_RECOGNISED):
+    if larger:
         return ratio if _is_phrase(text) or _opens_text(layout.lines, index) else 0.0
     return WEAK if ratio >= 0.85 and _looks_like_heading(layout.lines, index) else 0.0
 

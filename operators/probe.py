@@ -18,7 +18,7 @@ from operators.source import local_path, open_source
 from schemas import ids
 from schemas.config import Config, Limits
 from schemas.failure import Failure, InputError, Reason, SkipReason, Stage
-from schemas.media import Asset, Kind, Listing, Planned, Unit, UnitKind
+from schemas.media import Asset, Kind, Listing, Planned, Sidecar, Unit, UnitKind
 
 SANDBOX_MODULES = (
     "operators.probe_video",
@@ -33,7 +33,7 @@ SANDBOX_MODULES = (
 
 def fingerprint(listing: Listing) -> str:
     """Identify a listed file and its sidecars without reading them."""
-    files = [listing, *listing.sidecars]
+    files: list[Listing | Sidecar] = [listing, *listing.sidecars]
     return ids.fingerprint((file.uri, file.size_bytes, file.modified_ns, file.etag) for file in files)
 
 
@@ -133,7 +133,8 @@ class Probe:
             unit_count=facts.page_count,
         )
         groups = probe_document.plan_pages(facts.page_count, self.config.documents.pages_per_task)
-        return [Planned(asset, units) for units in groups]
+        first, *rest = [Planned(asset, units) for units in groups]
+        return [replace(first, failures=facts.failures), *rest]
 
 
 def plan_media(asset: Asset, media: probe_video.MediaFacts, config: Config) -> list[Planned]:

@@ -100,9 +100,7 @@ def _level(items: list[_Item], sizes: Sequence[float]) -> list[_Item]:
     ]
     if len(slopes) < _SLOPE_LINES or (slope := _median(slopes)) < _LEAST_SLOPE:
         return items
-    return min(
-        (_sheared(items, sizes, slope), _sheared(items, sizes, -slope)), key=_overlapping
-    )
+    return min((_sheared(items, sizes, slope), _sheared(items, sizes, -slope)), key=_overlapping)
 
 
 def _sheared(items: list[_Item], sizes: Sequence[float], slope: float) -> list[_Item]:
@@ -162,9 +160,22 @@ def _cut(items: list[_Item]) -> list[_Item]:
     for cutter in sorted(spanning, key=lambda item: (_middle(item), item.index)):
         above = [item for item in rest if _middle(item) < _middle(cutter)]
         rest = [item for item in rest if _middle(item) >= _middle(cutter)]
-        ordered += [*_halves(above, valley), cutter]
+        heading = _heading_of(cutter, above)
+        above = [item for item in above if item is not heading]
+        ordered += [*_halves(above, valley), *([heading] if heading else []), cutter]
     ordered += _halves(rest, valley)
     return ordered
+
+
+def _heading_of(cutter: _Item, above: list[_Item]) -> _Item | None:
+    """Find a short line that stands below all columns and nearer to what spans them."""
+    if len(above) < _COLUMN_ROWS:
+        return None
+    last = max(above, key=lambda item: (_middle(item), item.index))
+    edge = max(item.y1 for item in above if item is not last)
+    # Boxes of neighbouring lines may touch, hence middles and not edges.
+    apart, near = _middle(last) - edge, _middle(cutter) - last.y1
+    return last if apart > last.height / 2 and apart > near else None
 
 
 def _halves(items: list[_Item], valley: float) -> list[_Item]:

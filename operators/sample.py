@@ -103,11 +103,10 @@ def on_screen(
     current: Timed[Payload] | None = None
     begin = due = grid.begin
     for frame in frames:
-        if frame.time > due:
-            if current is not None:
-                yield from _looks(current, grid, begin, frame.time)
-                begin = frame.time
-                due = grid.next_look(begin)
+        if frame.time > due and current is not None:
+            yield from _looks(current, grid, begin, frame.time)
+            begin = frame.time
+            due = grid.next_look(begin)
         current = frame
         if frame.time >= grid.end and not grid.open:
             return

@@ -11,6 +11,7 @@ import html
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import BinaryIO
 
 import av.error
@@ -134,7 +135,7 @@ def read_sidecar(text: bytes, name: str, language: str | None) -> list[Utterance
         The cues in order of time.
     """
     source = f"subtitle:{name.rpartition('/')[2]}"
-    content = decoded_text(text).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    content = decoded_text(text, language).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     is_webvtt = content.lstrip().startswith("WEBVTT")
     cues = [
         Utterance(start, end, words, language, source=source)
@@ -153,7 +154,7 @@ def _parsed(block: str, is_webvtt: bool) -> Iterator[tuple[float, float, str]]:
     if is_webvtt and lines[0].split(" ")[0] in _ASIDES:
         return
     starts = [index for index, line in enumerate(lines) if _TIMING.match(line)]
-    for index, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for index, following in pairwise([*starts, len(lines)]):
         timing = _TIMING.match(lines[index])
         assert timing is not None
         words = lines[index + 1 : following]
@@ -181,19 +182,40 @@ def _plain(lines: list[str], is_webvtt: bool) -> str:
     return _tidied(text)
 
 
-def decoded_text(content: bytes) -> str:
-    """Decode text of an unknown encoding: by its mark, as UTF-8, else by what fits best."""
-    for mark, encoding in (
-        (codecs.BOM_UTF8, "utf-8-sig"),
-        (codecs.BOM_UTF16_LE, "utf-16"),
-        (codecs.BOM_UTF16_BE, "utf-16"),
-    ):
+def decoded_text(content: bytes, language: str | None = None) -> str:
+    """Decode text of an unknown encoding: by its mark, as UTF-8, else by language or likeness."""
+    for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content.decode(encoding, "replace")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        return content.decode(_guessed(content), "replace")
+        stated = (language or "").lower().partition("-")[0]
+        return content.decode(_LEGACY.get(stated) or _guessed(content), "replace")
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+_LEGACY = {
+    **dict.fromkeys(("en", "fr", "de", "es", "it", "pt", "nl", "da", "sv", "no", "fi", "is"), "cp1252"),
+    **dict.fromkeys(("ru", "uk", "be", "bg", "sr", "mk"), "cp1251"),
+    **dict.fromkeys(("pl", "cs", "sk", "hu", "sl", "hr", "ro"), "cp1250"),
+    **dict.fromkeys(("et", "lv", "lt"), "cp1257"),
+    "el": "cp1253",
+    "tr": "cp1254",
+    "he": "cp1255",
+    "ar": "cp1256",
+    "vi": "cp1258",
+    "th": "cp874",
+    "ja": "cp932",
+    "zh": "gb18030",
+    "ko": "cp949",
+}
+"""What text without a mark was written in before UTF-8, by language."""
 
 
 def _guessed(content: bytes) -> str:
@@ -202,5 +224,5 @@ def _guessed(content: bytes) -> str:
         from charset_normalizer import from_bytes
     except ImportError:
         return "cp1252"
-    best = from_bytes(content).best()
+    best = from_bytes(content, cp_isolation=sorted(set(_LEGACY.values()))).best()
     return best.encoding if best is not None else "cp1252"

@@ -30,6 +30,9 @@ MOST_TITLE_WORDS = 30
 TITLE_GAP = 0.5
 """Largest white space between lines of a title, in line heights."""
 
+WIDE = 0.45
+"""A line over this share of the width may have ended for want of room."""
+
 HEIGHT_WEIGHT = 0.4
 """A line at the foot of a picture must be larger by this share than one at its head."""
 
@@ -133,15 +136,29 @@ class Layout:
     """In reading order."""
     width_px: int
     height_px: int
+    slide: bool
     running: set[int]
     """Lines of paragraphs, which are no titles however large."""
+    words: dict[int, float]
+    """Words of the paragraph that each line belongs to."""
 
     @classmethod
     def of(cls, lines: Sequence[Line], width_px: int, height_px: int) -> "Layout":
         """Find the paragraphs among some lines."""
-        groups = paragraphs(lines, page_of(lines, width_px, height_px))
-        running = {index for group in groups if _is_running(group, lines) for index in group}
-        return cls(lines, width_px, height_px, running)
+        page = page_of(lines, width_px, height_px)
+        running: set[int] = set()
+        words: dict[int, float] = {}
+        for group in paragraphs(lines, page):
+            total = sum(word_count(lines[index].text) for index in group)
+            words.update(dict.fromkeys(group, total))
+            if len(group) > MOST_TITLE_LINES or total > MOST_TITLE_WORDS:
+                running.update(group)
+        return cls(lines, width_px, height_px, page.slide, running, words)
+
+    def may_open(self, index: int) -> bool:
+        """Tell whether a line may begin a title: on pages, not with a small letter."""
+        text = self.lines[index].text.lstrip("([\"'“‘«• ")
+        return index not in self.running and (self.slide or not text[:1].islower())
 
     def letter_size(self, index: int) -> float:
         """Size of a line's letters in pixels (points on pages)."""
@@ -153,10 +170,6 @@ class Layout:
         across = (line.x1 - line.x0) * self.width_px
         up = (line.y1 - line.y0) * self.height_px
         return up <= 1.5 * across or len(line.text.strip()) < 4 or is_unspaced(line.text)
-
-
-def _is_running(group: Sequence[int], lines: Sequence[Line]) -> bool:
-    return len(group) > MOST_TITLE_LINES or sum(word_count(lines[i].text) for i in group) > MOST_TITLE_WORDS
 
 
 def letter_size(line: Line, width_px: int, height_px: int) -> float:
@@ -190,14 +203,16 @@ def picture_title(layout: Layout, skip: Collection[int] = ()) -> Heading | None:
         for index, line in enumerate(lines)
         if index not in skip and index not in layout.running and is_title(line.text) and layout.lies(index)
     ]
-    if not usable:
-        return None
     sizes = {index: layout.letter_size(index) for index in usable}
     weigh = {index: sizes[index] * (1 - HEIGHT_WEIGHT * lines[index].y0) for index in usable}
-    best = max(usable, key=lambda index: (weigh[index], -index))
+    best = max(
+        (index for index in usable if layout.may_open(index)), key=lambda i: (weigh[i], -i), default=None
+    )
+    if best is None:
+        return None
     near = [index for index in usable if sizes[index] >= SAME_LETTERS * sizes[best]]
     first = min(
-        (index for index in near if lines[index].y0 <= lines[best].y0),
+        (index for index in near if lines[index].y0 <= lines[best].y0 and layout.may_open(index)),
         key=lambda index: (lines[index].y0, index),
         default=best,
     )
@@ -241,11 +256,14 @@ def _broken(layout: Layout, index: int) -> bool:
         return True
     if before.text.rstrip().endswith(("-", "\u00ad", ":", ",", "&")) or line.text.lstrip()[:1].islower():
         return True
-    near = layout.lines[max(0, index - NEIGHBOURS) : index + NEIGHBOURS + 1]
-    right = max(other.x1 for other in near if min(other.x1, before.x1) > max(other.x0, before.x0))
-    letter = (before.x1 - before.x0) / max(1, len(before.text))
+    near = [*layout.lines[max(0, index - NEIGHBOURS) : index], *layout.lines[index + 1 :][:NEIGHBOURS]]
+    column = [other for other in near if min(other.x1, before.x1) > max(other.x0, before.x0)]
+    right = max(other.x1 for other in [*column, before])
+    width = before.x1 - before.x0
     word = line.text.split(maxsplit=1)[0] if line.text.strip() else ""
-    return right - before.x1 < letter * (len(word) + 1)
+    full = right - before.x1 < width / max(1, len(before.text)) * (len(word) + 1)
+    # A line that is alone in being so long says nothing about the room, unless it is long.
+    return full and (width >= WIDE or any(other.x1 >= before.x1 - 0.02 for other in column))
 
 
 def _title_text(texts: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
@@ -55,8 +55,7 @@ def _fields(cls: type) -> Iterable[pa.Field]:
         yield pa.field(item.name, arrow_type, nullable=nullable)
 
 
-@cache
-def arrow_schema(cls: type) -> pa.Schema:
+def arrow_schema(cls: type[Any]) -> pa.Schema:
     """Derive the Arrow schema of a row dataclass.
 
     Optional fields are nullable, all others are not. Nested dataclasses become structs.
@@ -64,6 +63,11 @@ def arrow_schema(cls: type) -> pa.Schema:
     Raises:
         TypeError: A field's annotation has no Arrow equivalent.
     """
+    return _schema(cast(Any, cls))
+
+
+@cache
+def _schema(cls: Any) -> pa.Schema:
     return pa.schema(list(_fields(cls)))
 
 
@@ -85,7 +89,7 @@ def _converter(annotation: Any) -> Any:
 
 
 @cache
-def _builder(cls: type) -> Any:
+def _builder(cls: Any) -> Any:
     hints = get_type_hints(cls)
     names = {item.name for item in dataclasses.fields(cls)}
     converters = {name: convert for name in names if (convert := _converter(hints[name]))}
@@ -132,5 +136,5 @@ def to_table(cls: type[Row], rows: Iterable[Row]) -> pa.Table:
 
 def from_table(cls: type[Row], table: pa.Table) -> list[Row]:
     """Read rows back; columns the dataclass does not have are ignored."""
-    build = _builder(cls)
+    build = _builder(cast(Any, cls))
     return [build(value) for value in table.to_pylist()]

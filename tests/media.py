@@ -3,7 +3,7 @@
 Pictures are drawn with Pillow and coded through PyAV; no command line tool is needed.
 """
 
-import io
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -90,20 +90,29 @@ def encode(frames: Iterable[tuple[float, Pixels | VideoFrame]], encoding: Encodi
             is coded as it is.
         encoding: Codec, container and what they state.
     """
-    target = io.BytesIO()
-    with av.open(
-        target, "w", format=encoding.container, container_options=dict(encoding.container_options)
-    ) as container:
-        stream: VideoStream | None = None
-        for time, picture in frames:
-            frame = picture if isinstance(picture, VideoFrame) else _frame(picture, encoding)
-            stream = stream or _stream(container, frame, encoding)
-            frame.time_base = encoding.time_base
-            frame.pts = round(time / encoding.time_base)
-            container.mux(stream.encode(frame))
-        if stream is not None:
-            container.mux(stream.encode())
-    return target.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "made"
+        with av.open(
+            str(path), "w", format=encoding.container, container_options=dict(encoding.container_options)
+        ) as container:
+            _fill(container, frames, encoding)
+        return path.read_bytes()
+
+
+def _fill(
+    container: av.container.OutputContainer,
+    frames: Iterable[tuple[float, Pixels | VideoFrame]],
+    encoding: Encoding,
+) -> None:
+    stream: VideoStream | None = None
+    for time, picture in frames:
+        frame = picture if isinstance(picture, VideoFrame) else _frame(picture, encoding)
+        stream = stream or _stream(container, frame, encoding)
+        frame.time_base = encoding.time_base
+        frame.pts = round(time / encoding.time_base)
+        container.mux(stream.encode(frame))
+    if stream is not None:
+        container.mux(stream.encode())
 
 
 def _frame(pixels: Pixels, encoding: Encoding) -> VideoFrame:

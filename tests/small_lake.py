@@ -113,7 +113,9 @@ def _clips() -> list[ClipRow]:
             segment=1,
             caption="A telescope below the stars.",
         ),
-        _clip(REPORT, 0, "Café report\nSpring tide of visitors in May", "w2", page=1, text_source="text_layer"),
+        _clip(
+            REPORT, 0, "Café report\nSpring tide of visitors in May", "w2", page=1, text_source="text_layer"
+        ),
         _clip(REPORT, 1, "We sold 412 croissants and 96 éclairs.", "w2", page=2, text_source="text_layer"),
         _clip(PICTURE, 0, STEERING, "w3", page=1),
     ]
@@ -123,9 +125,7 @@ def _region(
     asset: str, clip: int, text: str, write_id: str, at: float | None, page: int | None
 ) -> TextRegionRow:
     until = None if at is None else at + 5
-    return TextRegionRow(
-        asset, "v0", clip, at, until, page, text, 0.98, 0.1, 0.1, 0.6, 0.2, "ocr", write_id
-    )
+    return TextRegionRow(asset, "v0", clip, at, until, page, text, 0.98, 0.1, 0.1, 0.6, 0.2, "ocr", write_id)
 
 
 def _regions() -> list[TextRegionRow]:

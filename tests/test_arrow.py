@@ -17,12 +17,16 @@ ASSET = Asset("a", "v", "file:///x.mp4", "video", 3, "f", "h")
 
 @dataclass(frozen=True, slots=True)
 class Inner:
+    """A row in a row."""
+
     name: str
     values: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Outer:
+    """One column of each sort."""
+
     count: int
     maybe: int | None
     inner: Inner

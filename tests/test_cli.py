@@ -40,8 +40,11 @@ def gloss(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.Completed
 
 def test_help_names_every_verb_and_loads_nothing_heavy() -> None:
     """`gloss --help` answers without Ray, DuckDB, PyAV or the configuration's machinery."""
-    code = "import sys, jobs.cli; print(sorted({'ray', 'duckdb', 'av', 'pyarrow', 'pydantic'} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    heavy = "{'ray', 'duckdb', 'av', 'pyarrow', 'pydantic'}"
+    code = f"import sys, jobs.cli; print(sorted({heavy} & set(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert loaded.stdout.strip() == "[]"
 
     started = time.perf_counter()
@@ -94,8 +97,8 @@ def test_ingest_passes_on_what_was_given(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr("jobs.ingest.run_ingest", ingest)
     done = CliRunner().invoke(
-        app, ["ingest", "a", "b", "--lake", "l", "--set", "ocr.engine=off", "--set", "sampling.interval_seconds=2",
-              "--dry-run", "-v"],
+        app, ["ingest", "a", "b", "--lake", "l", "--dry-run", "-v",
+              "--set", "ocr.engine=off", "--set", "sampling.interval_seconds=2"],
     )  # fmt: skip
 
     assert done.exit_code == 3
@@ -128,7 +131,9 @@ def test_results_go_to_stdout_and_nothing_else_does(lake: Lake) -> None:
         ["show", "moon"],
         ["status"],
     ):
-        done = gloss(*arguments, "--lake", name, "--format", "json", cwd=here, LC_ALL="C", PYTHONIOENCODING="ascii")
+        done = gloss(
+            *arguments, "--lake", name, "--format", "json", cwd=here, LC_ALL="C", PYTHONIOENCODING="ascii"
+        )
         assert done.returncode == 0, done.stderr
         assert isinstance(json.loads(done.stdout), list)
         assert done.stderr == ""
@@ -151,10 +156,10 @@ def test_an_error_of_a_query_is_one_message(lake: Lake) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_error(lake: Lake) -> None:
     """`gloss query … | head` ends without a complaint."""
-    command = (
-        f"{sys.executable} -m jobs.cli query 'FROM range(500000)' --format csv --lake '{lake.uri}' | head -n 2"
+    query = f"{sys.executable} -m jobs.cli query 'FROM range(500000)' --format csv --lake '{lake.uri}'"
+    done = subprocess.run(
+        ["bash", "-c", f"{query} | head -n 2"], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout == "range\n0\n"
     assert done.stderr == ""
 

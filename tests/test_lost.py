@@ -25,7 +25,7 @@ class Losing:
         self.lose = lose
         self.handed_out: list[list[str]] = []
 
-    def __call__(self, listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
+    def __call__(self, listings: Sequence[Listing], _config: Config) -> Iterator[pa.Table]:
         """Yield the units that are not lost."""
         self.handed_out.append([Path(listing.uri).name for listing in listings])
         for listing in listings:

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from jobs.output import check_format, clean, clock, console, emit, emit_json, file_name, grid, size
 from schemas.config import ConfigError
 
-STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]")
+STEERING = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]"
+)
 
 
 @given(st.text())
@@ -26,7 +28,11 @@ def test_clean_text_has_nothing_a_terminal_obeys(text: str) -> None:
     assert not STEERING.search(clean(text))
 
 
-@given(st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs"), exclude_characters="\xa0\u1680")))
+@given(
+    st.text(
+        st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs"), exclude_characters="\xa0\u1680")
+    )
+)
 def test_ordinary_text_is_shown_as_it_is(text: str) -> None:
     """Letters, digits, signs of every script are not touched."""
     assert clean(text.replace("\u3000", "")).replace("\n", "") == text.replace("\u3000", "")
@@ -84,13 +90,20 @@ def test_json_comes_back_as_it_went(rows: list[dict[str, Any]]) -> None:
         patch.setattr("sys.stdout", out)
         emit(schema, table.to_batches(max_chunksize=2), "json")
         out.flush()
-        text = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        text = out.buffer.getvalue().decode()
     assert json.loads(text) == rows
 
 
 def test_values_without_a_json_type_have_a_usual_form(capsys: pytest.CaptureFixture[str]) -> None:
     """Times in ISO 8601, whole decimals as integers, bytes as base64, infinity as null."""
-    values = [datetime(2026, 11, 24, tzinfo=UTC), date(2026, 1, 2), Decimal(7), Decimal("7.5"), b"hi", float("inf")]
+    values = [
+        datetime(2026, 11, 24, tzinfo=UTC),
+        date(2026, 1, 2),
+        Decimal(7),
+        Decimal("7.5"),
+        b"hi",
+        float("inf"),
+    ]
 
     emit_json(values)
 
@@ -134,7 +147,8 @@ def test_clock(seconds: float | None, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3_449_000, "3.4 MB"), (10**19, "10000.0 PB")]
+    ("count", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3_449_000, "3.4 MB"), (10**19, "10000.0 PB")],
 )
 def test_size(count: int, shown: str) -> None:
     """Bytes are shown in powers of a thousand."""

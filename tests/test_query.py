@@ -38,8 +38,8 @@ def tree(root: Path) -> dict[str, bytes]:
 def test_json_is_one_array_of_exact_values(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     """Types survive: numbers, nulls, lists, structs, times in ISO 8601, sums as integers."""
     sql = (
-        "SELECT bytes, page_count, [1, 2] AS list, {'word': 'é'} AS struct, ingested_at, sum(bytes) OVER () AS total, "
-        "'nan'::DOUBLE AS nan, 1.5::DECIMAL(4, 2) AS half FROM assets WHERE kind = 'document'"
+        "SELECT bytes, page_count, [1, 2] AS list, {'word': 'é'} AS struct, ingested_at, "
+        "sum(bytes) OVER () AS total, 'nan'::DOUBLE AS nan, 1.5::DECIMAL(4, 2) AS half FROM assets WHERE kind = 'document'"
     )
 
     assert run_query(lake.uri, sql, format="json") == 0
@@ -216,9 +216,7 @@ def test_a_query_reaches_nothing_but_the_lake(
     assert tree(Path(lake.root)) == lake_before
 
 
-def test_rows_of_an_unfinished_commit_are_not_seen(
-    lake: Lake, connection: duckdb.DuckDBPyConnection
-) -> None:
+def test_rows_of_an_unfinished_commit_are_not_seen(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
     """The locked connection shows the same live rows as the views file does to plain DuckDB."""
     plain = duckdb.connect()
     plain.execute(Path(lake.root, "views.sql").read_text(encoding="utf-8"))

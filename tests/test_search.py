@@ -104,10 +104,12 @@ def test_scores_are_bm25() -> None:
         "NULL::VARCHAR AS title, NULL::VARCHAR AS summary"
     )
     texts = ["owl owl bat", "owl cat cat cat cat", "dog"]
-    connection.execute("CREATE TABLE pages AS SELECT unnest($texts) AS text, unnest(range(3)) AS clip", {"texts": texts})
     connection.execute(
-        "CREATE VIEW clips AS SELECT 'a' AS asset_id, clip, NULL::DOUBLE AS start_seconds, NULL::DOUBLE AS end_seconds, "
-        "clip + 1 AS page, text AS ocr_text, NULL::VARCHAR AS caption, NULL::VARCHAR AS title, "
+        "CREATE TABLE pages AS SELECT unnest($texts) AS text, unnest(range(3)) AS clip", {"texts": texts}
+    )
+    connection.execute(
+        "CREATE VIEW clips AS SELECT 'a' AS asset_id, clip, NULL::DOUBLE AS start_seconds, "
+        "NULL::DOUBLE AS end_seconds, clip + 1 AS page, text AS ocr_text, NULL::VARCHAR AS caption, NULL::VARCHAR AS title, "
         "NULL::VARCHAR AS summary FROM pages"
     )
 

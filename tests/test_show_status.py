@@ -52,7 +52,7 @@ def test_a_name_of_several_assets_lists_them(lake: Lake, capsys: pytest.CaptureF
 @pytest.mark.parametrize("name", ["nowhere", "", "%", "_"])
 def test_a_name_of_no_asset_is_refused(lake: Lake, name: str) -> None:
     """Wildcards of SQL are letters here."""
-    with lake.connect() as connection, pytest.raises(AssetError, match="no asset fits|fits .* assets"):
+    with lake.connect() as connection, pytest.raises(AssetError, match="no asset fits"):
         find_asset(connection, name)
 
 
@@ -68,7 +68,13 @@ def test_show_tells_the_whole_story(lake: Lake, capsys: pytest.CaptureFixture[st
 
     assert run_show(lake.uri, "moon") == 0
     out = capsys.readouterr().out
-    for word in ("1:00", "0:30-1:00", "秋夜观星", "A telescope below the stars.", "60 frames sampled, 3 distinct"):
+    for word in (
+        "1:00",
+        "0:30-1:00",
+        "秋夜观星",
+        "A telescope below the stars.",
+        "60 frames sampled, 3 distinct",
+    ):
         assert word in out, word
     assert "ghostword" not in out
 
@@ -97,7 +103,10 @@ def test_status_counts_what_is_there(lake: Lake, capsys: pytest.CaptureFixture[s
     (state,) = json.loads(capsys.readouterr().out)
     by_kind = {row["kind"]: (row["ok"], row["partial"], row["failed"]) for row in state["assets"]}
     assert by_kind == {"document": (0, 1, 0), "image": (1, 0, 0), "video": (1, 0, 1)}
-    assert {(row["reason"], row["failures"]) for row in state["failures"]} == {("timeout", 1), ("truncated", 1)}
+    assert {(row["reason"], row["failures"]) for row in state["failures"]} == {
+        ("timeout", 1),
+        ("truncated", 1),
+    }
     assert [(run["run_id"], run["discovered"], run["balanced"]) for run in state["runs"]] == [("r0", 6, True)]
     files = sum(1 for path in Path(lake.root).rglob("part-*.parquet"))
     assert sum(table["files"] for table in state["tables"]) <= files

@@ -68,7 +68,7 @@ class Mark:
 
 def run_chain(task_poison: int, actor_poison: int) -> list[Seen]:
     """Two numbers through a fan-out, a task stage and an actor stage."""
-    dataset = ray.data.from_arrow([to_table(Number, [Number(value)]) for value in (1, 2)])
+    dataset: ray.data.Dataset = ray.data.from_arrow([to_table(Number, [Number(value)]) for value in (1, 2)])
     dataset = add_tasks(dataset, RowTask(make_spread, Number, Number), cpus=0.25)
     dataset = fan_out(dataset)
     dataset = add_tasks(dataset, RowTask(partial(make_look, task_poison), Number, Seen), cpus=0.25)
