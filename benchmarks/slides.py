@@ -11,7 +11,30 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-_WORDS = ["harbour", "lantern", "survey", "granite", "meadow", "signal", "copper", "orchard", "timber", "ledger", "glacier", "kettle", "compass", "violet", "thunder", "saddle", "beacon", "marble", "willow", "anchor", "pepper", "canyon"]
+_WORDS = [
+    "harbour",
+    "lantern",
+    "survey",
+    "granite",
+    "meadow",
+    "signal",
+    "copper",
+    "orchard",
+    "timber",
+    "ledger",
+    "glacier",
+    "kettle",
+    "compass",
+    "violet",
+    "thunder",
+    "saddle",
+    "beacon",
+    "marble",
+    "willow",
+    "anchor",
+    "pepper",
+    "canyon",
+]
 
 
 def slide(number: int, width_px: int, height_px: int) -> Image.Image:

@@ -189,7 +189,9 @@ class Committer:
             self.on_commit(assets)
 
 
-def _finished(tasks: list[ray.ObjectRef[Written]], *, wait: bool) -> tuple[list[Written], list[ray.ObjectRef[Written]]]:
+def _finished(
+    tasks: list[ray.ObjectRef[Written]], *, wait: bool
+) -> tuple[list[Written], list[ray.ObjectRef[Written]]]:
     if not tasks:
         return [], []
     done, rest = ray.wait(tasks, num_returns=1, timeout=None if wait else 0, fetch_local=True)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from cluster.quiet import Terminal, quiet
 from jobs.ledger import Ledger, counts
 from jobs.progress import Progress
 from jobs.report import report
-from operators.commit import append_skips, put_run, touch_assets
+from operators.commit import put_run, put_skips, touch_assets
 from operators.discover import Discovery, SourceError, discover
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake, LakeError
@@ -65,6 +66,8 @@ class Work:
     reasons: dict[str, int]
     """How many of `todo` are new, changed, or configured otherwise."""
     unchanged: list[Listing]
+    unsupported: list[Listing]
+    """Files that this version has looked at before and does not read."""
     unchanged_failed: int
     """Unchanged assets that are in the lake as failed or partial."""
 
@@ -79,8 +82,8 @@ def run_ingest(
     """
     target = _open_lake(lake, config)
     discovery = find(sources, target, config)
-    known = known_assets(target) if target.exists() else {}
-    work = plan_work(discovery.listings, known, config)
+    known, skipped = (known_assets(target), known_skips(target)) if target.exists() else ({}, {})
+    work = plan_work(discovery.listings, known, skipped, config)
     if dry_run:
         print_plan(discovery, work)
         return EXIT_OK
@@ -122,16 +125,41 @@ def known_assets(lake: Lake) -> dict[str, Known]:
     return {row[0]: Known(*row[1:]) for row in rows}
 
 
-def plan_work(listings: Sequence[Listing], known: Mapping[str, Known], config: Config) -> Work:
-    """Tell new, changed and unchanged files apart by their listings alone."""
+def known_skips(lake: Lake) -> dict[str, str]:
+    """Read the marks of the unsupported files that the lake lists, by asset id."""
+    return dict(
+        lake.connect().execute("SELECT asset_id, mark FROM skips WHERE reason = 'unsupported'").fetchall()
+    )
+
+
+def skip_mark(listing: Listing) -> str:
+    """Say what an unsupported file looked like, and to whom: another version may read it."""
+    return ids.digest(fingerprint(listing), gloss_version())
+
+
+def plan_work(
+    listings: Sequence[Listing], known: Mapping[str, Known], skipped: Mapping[str, str], config: Config
+) -> Work:
+    """Tell new, changed and unchanged files apart by their listings alone.
+
+    Args:
+        listings: What was discovered.
+        known: What the lake holds, by asset id.
+        skipped: Marks of the unsupported files it lists, by asset id.
+        config: The run's configuration.
+    """
     perception, summaries = config.perception_digest(), summary_version(config)
     todo: list[Listing] = []
     unchanged: list[Listing] = []
+    unsupported: list[Listing] = []
     reasons = {"new": 0, "changed": 0, "configuration": 0}
     failed = 0
     for listing in listings:
-        held = known.get(ids.asset_id(listing.uri))
-        if held is None:
+        asset_id = ids.asset_id(listing.uri)
+        held = known.get(asset_id)
+        if held is None and skipped.get(asset_id) == skip_mark(listing):
+            unsupported.append(listing)
+        elif held is None:
             reasons["new"] += 1
             todo.append(listing)
         elif (held.perception, held.summary_version) != (perception, summaries):
@@ -143,7 +171,7 @@ def plan_work(listings: Sequence[Listing], known: Mapping[str, Known], config: C
         else:
             unchanged.append(listing)
             failed += held.status != "ok"
-    return Work(todo, reasons, unchanged, failed)
+    return Work(todo, reasons, unchanged, unsupported, failed)
 
 
 def print_plan(discovery: Discovery, work: Work) -> None:
@@ -151,6 +179,8 @@ def print_plan(discovery: Discovery, work: Work) -> None:
     skips: dict[str, int] = {}
     for skip in discovery.skips:
         skips[skip.reason] = skips.get(skip.reason, 0) + 1
+    if work.unsupported:
+        skips[SkipReason.UNSUPPORTED] = skips.get(SkipReason.UNSUPPORTED, 0) + len(work.unsupported)
     plan = {
         "discovered": len(discovery.listings) + len(discovery.skips) + len(discovery.unlisted),
         "to_ingest": len(work.todo),
@@ -230,11 +260,13 @@ class _Run:
         """Count what needs no work, do the rest, record the skips."""
         if work.unchanged:
             self.ledger.skip(SkipReason.UNCHANGED, len(work.unchanged))
+        if work.unsupported:
+            self.ledger.skip(SkipReason.UNSUPPORTED, len(work.unsupported))
         for skip in discovery.skips:
             self._skip(skip.uri, skip.reason, skip.message)
         if work.todo or discovery.unlisted:
             self._work(discovery, work.todo, verbose)
-        append_skips(self.lake, self._new_skips())
+        put_skips(self.lake, self._new_skips())
         touch_assets(self.lake, self.touched)
 
     def _work(self, discovery: Discovery, todo: Sequence[Listing], verbose: bool) -> None:
@@ -286,24 +318,25 @@ class _Run:
             self.touched.append(complete.asset)
             return
         (messages,) = complete.rows["failures"].to_pylist()
-        self._skip(complete.asset.uri, complete.skipped, messages[0]["message"])
+        mark = ids.digest(complete.asset.fingerprint, gloss_version())
+        self._skip(complete.asset.uri, complete.skipped, messages[0]["message"], mark)
 
     def _committed(self, rows: Sequence[AssetRow]) -> None:
         self.ledger.committed(rows)
         self.progress.committed()
 
-    def _skip(self, uri: str, reason: str, message: str) -> None:
+    def _skip(self, uri: str, reason: str, message: str, mark: str = "") -> None:
         self.ledger.skip(reason)
         at = datetime.now(UTC)
-        self.skips.append(SkipRow(ids.asset_id(uri), uri, reason, message, self.run_id, at))
+        self.skips.append(SkipRow(ids.asset_id(uri), uri, reason, message, mark, self.run_id, at))
 
     def _new_skips(self) -> list[SkipRow]:
         """Leave out what the lake already lists, so that a second run adds nothing."""
         if not self.skips:
             return []
-        held = self.lake.table("skips").to_pyarrow_table(columns=["asset_id", "reason"]).to_pylist()
-        listed = {(row["asset_id"], row["reason"]) for row in held}
-        return [row for row in self.skips if (row.asset_id, row.reason) not in listed]
+        held = self.lake.table("skips").to_pyarrow_table(columns=["asset_id", "reason", "mark"])
+        listed = {tuple(row.values()) for row in held.to_pylist()}
+        return [row for row in self.skips if (row.asset_id, row.reason, row.mark) not in listed]
 
 
 def _unread(
@@ -345,6 +378,15 @@ def _give_up(
     ]
     (complete,) = [done for _, done in fan_in.add(to_table(Perception, rows)) if done is not None]
     return complete
+
+
+@cache
+def gloss_version() -> str:
+    """Return the installed version."""
+    try:
+        return version("gloss")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _versions() -> dict[str, str]:

@@ -38,7 +38,7 @@ def run_retry(lake: str, config: Config | None = None, *, verbose: bool = False)
     target = Lake(lake, config.store.storage_options)
     found, gone = _find([uri for (uri,) in failed], config)
     listings = found.listings
-    work = Work(listings, {"retry": len(listings)}, unchanged=[], unchanged_failed=gone)
+    work = Work(listings, {"retry": len(listings)}, unchanged=[], unsupported=[], unchanged_failed=gone)
     return run(
         target,
         config,

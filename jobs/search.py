@@ -39,6 +39,9 @@ _K1, _B = 1.2, 0.75
 
 _SNIPPET_CHARS = 160
 
+_BEFORE_CHARS = 40
+"""Text shown before the line that was found."""
+
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 
 _MACROS = rf"""
@@ -72,7 +75,7 @@ WITH spoken AS (
            concat_ws('. ', title, summary) AS text FROM segments
     UNION ALL BY NAME
     SELECT asset_id, 'summary' AS "where", 4 AS rung, concat_ws('. ', title, summary) AS text FROM assets
-), numbered AS (
+), numbered AS MATERIALIZED (
     SELECT *, row_number() OVER () AS document, fold(text) AS folded FROM documents WHERE trim(text) <> ''
 )"""
 
@@ -81,11 +84,11 @@ _RANKED = f"""
     SELECT unnest($terms) AS term, unnest($needles) AS needle, unnest($required) AS required
 ), statistics AS (
     SELECT count(*) AS documents, avg(length(folded)) AS mean_length FROM numbered
-), candidates AS (
+), candidates AS MATERIALIZED (
     -- Cutting text into tokens is the dear step; documents without any of the words are spared it.
     SELECT document, length(folded) AS length, fenced(text) AS fenced FROM numbered
     WHERE EXISTS (SELECT 1 FROM terms WHERE contains(folded, needle))
-), hits AS (
+), hits AS MATERIALIZED (
     SELECT document, length, term, required, occurrences(fenced, term) AS occurrences
     FROM candidates CROSS JOIN terms WHERE contains(fenced, term)
 ), weights AS (
@@ -274,7 +277,12 @@ def _line(
 def _around(text: str, line: str) -> str:
     """Begin a text at a line of it, so that the snippet shows the hit that the time is of."""
     place = text.find(line)
-    return line if place < 0 else text[max(0, place - 40) :]
+    if place < 0:
+        return line
+    if place <= _BEFORE_CHARS:
+        return text
+    start = text.find(" ", place - _BEFORE_CHARS, place) + 1 or place
+    return f"…{text[start:]}"
 
 
 # --- snippets -------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from operators.lake import DataFile, Lake
-from operators.write import write_rows
 from schemas.arrow import arrow_schema, to_table
 from schemas.media import Asset
 from schemas.tables import TABLES, AssetRow, RunRow, SkipRow
@@ -67,42 +67,29 @@ def add_action(file: DataFile) -> AddAction:
 
 
 def merge_assets(lake: Lake, assets: Sequence[AssetRow]) -> None:
-    """Insert or replace rows of `assets` by `asset_id`, in one transaction."""
-    (
-        lake.table("assets")
-        .merge(
-            to_table(AssetRow, assets),
-            predicate="target.asset_id = source.asset_id",
-            source_alias="source",
-            target_alias="target",
-        )
-        .when_matched_update_all()
-        .when_not_matched_insert_all()
-        .execute()
-    )
+    """Insert or replace rows of `assets`, in one transaction."""
+    _merge(lake, "assets", to_table(AssetRow, assets), "asset_id")
 
 
 def put_run(lake: Lake, run: RunRow) -> None:
     """Insert or replace the row of a run."""
+    _merge(lake, "runs", to_table(RunRow, [run]), "run_id")
+
+
+def put_skips(lake: Lake, skips: Sequence[SkipRow]) -> None:
+    """Insert or replace rows of files that are not ingested."""
+    if skips:
+        _merge(lake, "skips", to_table(SkipRow, skips), "asset_id")
+
+
+def _merge(lake: Lake, table: str, rows: pa.Table, key: str) -> None:
     (
-        lake.table("runs")
-        .merge(
-            to_table(RunRow, [run]),
-            predicate="target.run_id = source.run_id",
-            source_alias="source",
-            target_alias="target",
-        )
+        lake.table(table)
+        .merge(rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target")
         .when_matched_update_all()
         .when_not_matched_insert_all()
         .execute()
     )
-
-
-def append_skips(lake: Lake, skips: Sequence[SkipRow]) -> None:
-    """Append skipped files that the lake does not list yet."""
-    file = write_rows(lake, "skips", skips)
-    if file is not None:
-        append_files(lake, [file])
 
 
 def touch_assets(lake: Lake, assets: Sequence[Asset]) -> None:

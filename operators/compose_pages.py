@@ -146,6 +146,8 @@ def _title(views: Sequence[View], skips: Sequence[set[int]], body_px: float) -> 
 
 def _stands_out(title: Heading, layout: Layout, body_px: float) -> bool:
     line = layout.lines[title.lines[0]]
+    if layout.words[title.lines[0]] > word_count(title.text) + 2:
+        return False  # the beginning of a paragraph
     if layout.letter_size(title.lines[0]) >= LARGER * body_px:
         return True
     short = word_count(title.text) <= PLAIN_TITLE_WORDS and not ends_sentence(title.text)

@@ -283,10 +283,10 @@ def _losses(reader: FrameReader, span: _Span, chosen: _Chosen) -> list[Failure]:
 
 
 def _cut_short(reader: FrameReader, span: _Span) -> Failure | None:
-    """Report what the container promised after the last frame there is."""
+    """Report what the container promised after the last packet of pictures there is."""
     account = reader.account
     promised = _promised(reader)
-    last = account.last_frame or (span.start if not account.packets else None)
+    last = reader.last_picture() if account.packets else span.start
     if not account.ended or last is None or promised - last <= _MISSING_SECONDS:
         return None
     start, end = max(last, span.start), promised if span.last else min(promised, span.end)
@@ -302,13 +302,13 @@ def _cut_short(reader: FrameReader, span: _Span) -> Failure | None:
 def _damaged(reader: FrameReader, span: _Span, sound_until: float | None) -> Failure | None:
     """Report pictures that could not be decoded, up to the next key frame after them.
 
-    The last packet of a file that was cut short is damaged too, but that is reported already.
+    The last pictures of a file that was cut short are damaged too, but that is reported already.
     """
     bad = [
         moment for moment in reader.account.bad if span.start <= moment and (span.last or moment < span.end)
     ]
     if sound_until is not None:
-        bad = [moment for moment in bad if moment < sound_until]
+        bad = [moment for moment in bad if moment < sound_until - _MISSING_SECONDS]
     if not bad:
         return None
     first, last = min(bad), max(bad)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from operators.words import dot, letter_count, norm, word_count, words
+from operators.words import dot, is_unspaced, letter_count, norm, word_count, words
 
 RELEVANCE = 0.65
 """Weight of relevance against novelty (lambda of MMR)."""
@@ -42,6 +42,7 @@ _CONTACT = re.compile(r"\S@\S|https?:|www\.|doi\.org|\bdoi:", re.IGNORECASE)
 _LEADERS = re.compile(r"(?:\.\s?){4,}|…{2,}|_{4,}|·{4,}")
 _CAPITAL = re.compile(r"(?<![^\W\d_])[^\W\d_]+")
 _DIGIT = re.compile(r"\d")
+_DIGIT_WORD = re.compile(r"\d\S*")
 _REFERENCE = re.compile(
     r"^\s*(?:\[\d+\]|\(\d{4}\))|\bet al\b|\bpp\.|\bISBN\b|\bVol\.|©|\(c\) \d{4}|\bCopyright\b", re.IGNORECASE
 )
@@ -84,7 +85,7 @@ def form(text: str, *, whole: bool, running: bool) -> float:
         0 (a row of numbers) to 1.
     """
     visible = len("".join(text.split()))
-    if visible == 0:
+    if letter_count(text) < (2 if is_unspaced(text) else 4):
         return 0.0
     letters = letter_count(text) / visible
     value = _ramp(letters, 0.45, 0.75) * _length(word_count(text), running)
@@ -113,8 +114,7 @@ def _ramp(value: float, low: float, high: float) -> float:
 
 def _digit_words(text: str) -> float:
     """Share of words with a digit: codes, sizes, variables of an example."""
-    pieces = text.split()
-    return sum(1 for piece in pieces if _DIGIT.search(piece)) / len(pieces)
+    return len(_DIGIT_WORD.findall(text)) / len(text.split())
 
 
 def _length(count: float, running: bool) -> float:

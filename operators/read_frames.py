@@ -124,6 +124,11 @@ class FrameReader:
         """Turn a time stamp of the stream into seconds on the asset's clock."""
         return stamp * self._time_base - self.start
 
+    def last_picture(self) -> Fraction | None:
+        """Return when the last packet of pictures that was read ends; None if there was none."""
+        end = self.account.ends.get(self.stream.index)
+        return None if end is None else self.time_of(end)
+
     def last_packet(self) -> Fraction:
         """Return when the last packet of pictures or sound that was read ends."""
         ends = self.account.ends
@@ -211,24 +216,29 @@ class FrameReader:
         return packet
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
-        """Yield the packets of the stream, the last one empty; keep count of all."""
+        """Yield the packets of the stream, the last one empty; keep count of all.
+
+        The empty packet makes the decoder hand out what it still holds. It is made here,
+        because PyAV's own do not bear the index of their stream.
+        """
         errors = 0
+        self._moved = True
         last = None if self.horizon is None else int((self.horizon + self.start) / self._time_base)
-        while True:
+        while not self.account.ended:
             try:
                 for packet in self.container.demux(*self._streams):
                     self._count(packet)
-                    if packet.stream_index == self.stream.index:
-                        if last is not None and packet.dts is not None and packet.dts > last:
-                            return
-                        yield cast("Packet[VideoStream]", packet)
+                    if not packet.size or packet.stream_index != self.stream.index:
+                        continue
+                    if last is not None and packet.dts is not None and packet.dts > last:
+                        return
+                    yield cast("Packet[VideoStream]", packet)
+                self.account.ended = True
             except av.error.FFmpegError:
                 errors += 1
                 self.account.bad.append(self._now())
-                if errors < _MOST_READ_ERRORS:
-                    continue
-            self.account.ended = True
-            return
+                self.account.ended = errors >= _MOST_READ_ERRORS
+        yield cast("Packet[VideoStream]", Packet())
 
     def _count(self, packet: "Packet[Stream]") -> None:
         stamp = _stamp(packet)

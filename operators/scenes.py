@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -17,7 +18,7 @@ from scenedetect.common import FrameTimecode, Timecode
 from scenedetect.detector import FlashFilter
 from scenedetect.detectors.content_detector import ContentDetector
 
-from operators.distinct import Change, Plane, Verdict
+from operators.distinct import Change, Plane, Verdict, changed_cells, judge, structured_cells
 
 _BINS = 32
 _NEIGHBOURS = 3
@@ -30,7 +31,7 @@ _TONE = 0.25
 _TONE_TIMES = 2.5
 """Least shift of brightness at a cut between moving scenes, and how many times the usual."""
 
-_SCENE_SECONDS = 0.6
+_SCENE_SECONDS = Fraction(6, 10)
 _SETTLED_SECONDS = Fraction(3, 10)
 """How long after a cut the picture of a scene is taken, when flashes and fades are over."""
 _DETECTOR_PX = 256
@@ -89,13 +90,23 @@ def _low(values: Iterable[float]) -> float:
 
 
 class SceneFinder:
-    """Finds hard cuts in a run of frames, all of which it must be shown."""
+    """Finds hard cuts in a run of frames, all of which it must be shown.
+
+    The content detector averages over the picture, and slides on equal paper differ too
+    little for it (2 of the 27 it wants). So a frame is also a cut if most structure of a
+    picture that stood still before is gone in it.
+    """
 
     def __init__(self, rate: Fraction) -> None:
         """Start a run; `rate` is the average number of frames a second."""
         self._rate = rate
-        self._detector = ContentDetector(min_scene_len=_SCENE_SECONDS, filter_mode=FlashFilter.Mode.SUPPRESS)
+        self._detector = ContentDetector(
+            min_scene_len=float(_SCENE_SECONDS), filter_mode=FlashFilter.Mode.SUPPRESS
+        )
         self._small = VideoReformatter()
+        self._before: Plane | None = None
+        self._was_lost = 1.0
+        self._latest: Fraction | None = None
 
     def is_cut(self, time: Fraction, frame: VideoFrame) -> bool:
         """Tell whether a new scene begins with this frame, shown at `time` (seconds)."""
@@ -105,7 +116,24 @@ class SceneFinder:
             frame, width, height, "bgr24", interpolation=Interpolation.AREA, threads=1
         ).to_ndarray()
         stamp = Timecode(round(time * 1_000_000), Fraction(1, 1_000_000))
-        return bool(self._detector.process_frame(FrameTimecode(stamp, self._rate), np.asarray(small)))
+        found = bool(self._detector.process_frame(FrameTimecode(stamp, self._rate), np.asarray(small)))
+        found |= self._is_other_slide(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8))
+        if not found or (self._latest is not None and time - self._latest < _SCENE_SECONDS):
+            return False
+        self._latest = time
+        return True
+
+    def _is_other_slide(self, luma: Plane) -> bool:
+        before, self._before = self._before, luma
+        was_lost, self._was_lost = self._was_lost, 0.0
+        if before is None or before.shape != luma.shape:
+            return False
+        changed = changed_cells((before,), (luma,))
+        if changed is None:
+            return False
+        change = judge(changed, structured_cells(before), luma.shape)
+        self._was_lost = change.lost
+        return change.verdict is Verdict.WHOLE and change.lost >= _LOST and was_lost <= _LOST - _ABOVE_USUAL
 
 
 def settled(cut: Fraction) -> Fraction:

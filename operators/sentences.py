@@ -270,7 +270,8 @@ def paragraphs(lines: Sequence[Line], page: Page, skip: Collection[int] = ()) ->
 
 def _is_right_to_left(lines: Sequence[Line]) -> bool:
     """Tell whether most lines are Arabic or Hebrew; their columns are mirrored."""
-    return 2 * sum(1 for line in lines if _RIGHT_TO_LEFT.search(line.text)) > len(lines)
+    mirrored = sum(1 for line in lines if not line.text.isascii() and _RIGHT_TO_LEFT.search(line.text))
+    return 2 * mirrored > len(lines)
 
 
 def _continues(lines: Sequence[Line], last: int, index: int, page: Page, skip: Collection[int]) -> bool:

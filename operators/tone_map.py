@@ -4,7 +4,7 @@ PQ and HLG video shown as if it were ordinary looks grey and washed out; clipped
 it loses what is brighter than paper. So its code values are turned into light, compressed
 by the knee of ITU-R BT.2390-10 (5.4.1, EETF), turned from BT.2020 to BT.709 primaries and
 coded for an ordinary screen. libswscale has such a path, but clips at 203 nits and takes 2 s
-to set up (FFmpeg 8.1); this takes about 60 ms for 720p, and only kept pictures pay it.
+to set up (FFmpeg 8.1); this takes about 30 ms for 720p, and only kept pictures pay it.
 """
 
 from functools import cache

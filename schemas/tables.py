@@ -229,6 +229,8 @@ class SkipRow:
     reason: str
     """hidden, unsupported or sidecar."""
     message: str
+    mark: str
+    """What the file looked like to which version of Gloss; while both stay, it is not read again."""
     run_id: str
     at: datetime
 

@@ -34,7 +34,9 @@ def draw(
     return np.asarray(image)
 
 
-def page(rows: int = 12, width_px: int = 620, height_px: int = 800, size: float = 20) -> tuple[Pixels, list[str]]:
+def page(
+    rows: int = 12, width_px: int = 620, height_px: int = 800, size: float = 20
+) -> tuple[Pixels, list[str]]:
     """Draw a page of running text; returns it and its lines."""
     lines = [sentence(7, row) for row in range(rows)]
     texts = [(40.0, 40 + row * size * 1.9, size, line) for row, line in enumerate(lines)]

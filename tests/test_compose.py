@@ -514,7 +514,9 @@ def _book(count: int) -> list[Perception]:
     pages = []
     for number in range(count):
         heading = (
-            [line(f"{_words(3, number)}", 0.05, size=0.02, source="text_layer")] if number % 7 == 0 else []
+            [line(f"{_words(3, number).capitalize()}", 0.05, size=0.02, source="text_layer")]
+            if number % 7 == 0
+            else []
         )
         text = ". ".join(_words(9, 1000 * number + i).capitalize() for i in range(5)) + "."
         pages.append([*heading, *paragraph(text, 0.1)])

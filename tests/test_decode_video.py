@@ -4,6 +4,7 @@ import io
 from fractions import Fraction
 from functools import partial
 
+import av
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
@@ -423,6 +424,7 @@ def test_keyframes_takes_the_coded_key_frames() -> None:
     cut = decoded(content, "sampling.strategy=keyframes", "sampling.span_seconds=1")
 
     assert times(whole) == [0.0, 2.0, 4.0, 6.0]
+    assert not any(each.failures for each in (*whole, *cut))
     assert times(cut) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
 
 
@@ -440,6 +442,54 @@ def test_scenes_takes_one_picture_of_each_a_little_after_it_began() -> None:
     for picture, cut, scene in zip(perception.pictures, (0.0, 2.0, 4.52), scenes, strict=True):
         assert cut <= (picture.time_seconds or 0) <= cut + 0.6
         assert np.abs(array(picture).astype(int) - scene).mean() < 8
+
+
+def test_scenes_tells_slides_apart_that_look_alike_on_average() -> None:
+    """Dark letters on equal paper: every slide is a scene, and a moving dot is none."""
+    (perception,) = decoded(encode(lecture(12)), "sampling.strategy=scenes")
+
+    assert perception.cuts == pytest.approx([4.2, 8.0])
+    assert len(perception.pictures) == 3
+
+
+def test_a_reader_can_read_again() -> None:
+    """Reading twice from the same container gives the same frames."""
+    with open_container(io.BytesIO(encode(lecture(3))), "mov") as container:
+        stream = video_stream(container)
+        assert stream is not None
+        reader = FrameReader(container, stream, 10**8)
+
+        first = [frame.time for frame in reader.frames(Fraction(0))]
+        second = [frame.time for frame in reader.frames(Fraction(0))]
+
+    assert len(first) == 75
+    assert first == second
+
+
+def test_no_frame_is_lost_at_the_end_of_any_stream() -> None:
+    """The decoder hands out what it holds back, also where the pictures are not the first stream."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="matroska") as output:
+        thumbnail = output.add_stream("mpeg4", rate=25)
+        main = output.add_stream("libx264", rate=25, options={"preset": "medium"})
+        for stream, size in ((thumbnail, (32, 32)), (main, (64, 48))):
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for index in range(30):
+            for stream in (thumbnail, main):
+                pixels = np.full((stream.height, stream.width, 3), 8 * index, np.uint8)
+                frame = VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+                frame.pts = index
+                output.mux(stream.encode(frame))
+        output.mux(thumbnail.encode())
+        output.mux(main.encode())
+
+    with open_container(io.BytesIO(target.getvalue()), "matroska") as container:
+        chosen = video_stream(container)
+        assert chosen is not None
+        assert chosen.index == 1
+        frames = list(FrameReader(container, chosen, 10**8).frames(Fraction(0)))
+
+    assert len(frames) == 30
 
 
 def test_a_change_of_size_in_the_middle_is_a_new_picture() -> None:

@@ -98,3 +98,9 @@ def test_summaries_fit_their_room() -> None:
     assert fit(candidates, [1], 3, 10) == [1]
     assert fit(candidates, [0, 1, 2, 3], 2, 1000) == [0, 1]
     assert fit(candidates, [0, 1], 0, 1000) == []
+
+
+def test_a_letter_is_no_sentence() -> None:
+    """A stray letter read into a picture stands for nothing, although there is no more."""
+    assert _picked(["B"], 1, running=False) == []
+    assert _picked(["光合"], 1, running=False) == [0]

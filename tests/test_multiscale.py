@@ -82,7 +82,9 @@ def test_place_maps_a_crop_back(rect: Rect, x: int, y: int) -> None:
     assert abs(placed.size * height - inner.size * (rect.y1 - rect.y0)) < 1e-6 * height
 
 
-def grey(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def grey(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Turn a picture grey."""
     return np.asarray(Image.fromarray(pixels).convert("L"))
 
@@ -136,7 +138,10 @@ def test_parts_show_all_changes_in_whole_lines(
 ) -> None:
     """Every change, and every line it touches, lies wholly in a crop; crops do not meet."""
     changed = [Box(x / 100, y / 100, (x + side) / 100, (y + side) / 100) for x, y, side in boxes]
-    lines = [line(f"row{index}", x / 100, y / 100, x / 100 + 0.3, y / 100 + 0.04) for index, (x, y) in enumerate(rows)]
+    lines = [
+        line(f"row{index}", x / 100, y / 100, x / 100 + 0.3, y / 100 + 0.04)
+        for index, (x, y) in enumerate(rows)
+    ]
     chosen = parts(1280, 720, changed, lines)
     if chosen is None:
         return
@@ -148,7 +153,10 @@ def test_parts_show_all_changes_in_whole_lines(
         if any(rect_of(other, 1280, 720).meets(rect_of(box, 1280, 720)) for box in changed)
     }
     assert replaced == touched
-    for rect in [*(rect_of(box, 1280, 720) for box in changed), *(rect_of(lines[i], 1280, 720) for i in touched)]:
+    for rect in [
+        *(rect_of(box, 1280, 720) for box in changed),
+        *(rect_of(lines[i], 1280, 720) for i in touched),
+    ]:
         clipped = Rect(rect.x0, rect.y0, min(rect.x1, 1280), min(rect.y1, 720))
         assert any(crop.joined(clipped) == crop for crop in crops)
     assert not any(a.meets(b) for index, a in enumerate(crops) for b in crops[index + 1 :])

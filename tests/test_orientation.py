@@ -67,7 +67,9 @@ def vertical(text: str, columns: int) -> Pixels:
     pen = ImageDraw.Draw(image)
     for place in range(columns):
         for row, character in enumerate(text):
-            pen.text((30 + place * 60, 30 + row * 40), character, fill="black", font=ImageFont.load_default(34))
+            pen.text(
+                (30 + place * 60, 30 + row * 40), character, fill="black", font=ImageFont.load_default(34)
+            )
     return np.asarray(image)
 
 

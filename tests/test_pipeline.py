@@ -11,12 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from jobs.ingest import find, known_assets, plan_work, run_ingest
+from jobs.ingest import Work, find, known_assets, known_skips, plan_work, run_ingest
 from jobs.retry import run_retry
 from operators.discover import discover
 from operators.lake import Lake
 from schemas.arrow import to_dict
-from schemas.config import load_config
+from schemas.config import Config, load_config
 from schemas.tables import CHILDREN
 from tests.conftest import EXAMPLES, Ingested
 from tests.plain import compose_plainly
@@ -262,6 +262,14 @@ def _comparable(row: dict[str, Any], without: set[str]) -> str:
     return json.dumps({key: value for key, value in sorted(row.items()) if key not in without}, default=str)
 
 
+def planned(corpus: Path, lake: str, config: Config) -> Work:
+    """What a run would do."""
+    held = Lake(lake)
+    return plan_work(
+        find([str(corpus)], held, config).listings, known_assets(held), known_skips(held), config
+    )
+
+
 def test_new_changed_and_touched_files_are_told_apart(ingested: Ingested, tmp_path: Path) -> None:
     """A copy of the corpus, changed in three ways, plans just what changed."""
     corpus, lake = tmp_path / "corpus", str(tmp_path / "lake")
@@ -278,14 +286,11 @@ def test_new_changed_and_touched_files_are_told_apart(ingested: Ingested, tmp_pa
     assert run_ingest([str(corpus)], lake, config) == 0
     views = Lake(lake).connect()
     assert views.execute("SELECT asset_id, version, run_id FROM assets ORDER BY 1").fetchall() == before
-    assert (
-        plan_work(find([str(corpus)], Lake(lake), config).listings, known_assets(Lake(lake)), config).todo
-        == []
-    )
+    assert planned(corpus, lake, config).todo == []
 
     shutil.copy(ingested.corpus / "lantern-walk-poster.jpg", corpus / "bookshop-receipt.png")
     shutil.copy(ingested.corpus / "bookshop-receipt.png", corpus / "new.png")
-    work = plan_work(find([str(corpus)], Lake(lake), config).listings, known_assets(Lake(lake)), config)
+    work = planned(corpus, lake, config)
     assert work.reasons == {"new": 1, "changed": 1, "configuration": 0}
     assert run_ingest([str(corpus)], lake, config) == 0
     after = Lake(lake).connect()

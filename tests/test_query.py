@@ -39,7 +39,8 @@ def test_json_is_one_array_of_exact_values(lake: Lake, capsys: pytest.CaptureFix
     """Types survive: numbers, nulls, lists, structs, times in ISO 8601, sums as integers."""
     sql = (
         "SELECT bytes, page_count, [1, 2] AS list, {'word': 'é'} AS struct, ingested_at, "
-        "sum(bytes) OVER () AS total, 'nan'::DOUBLE AS nan, 1.5::DECIMAL(4, 2) AS half FROM assets WHERE kind = 'document'"
+        "sum(bytes) OVER () AS total, 'nan'::DOUBLE AS nan, 1.5::DECIMAL(4, 2) AS half "
+        "FROM assets WHERE kind = 'document'"
     )
 
     assert run_query(lake.uri, sql, format="json") == 0

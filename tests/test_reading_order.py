@@ -38,9 +38,7 @@ def texts(lines: list[Line], width_px: int = 1000, height_px: int = 1000) -> lis
 
 def column(name: str, x0: float, x1: float, rows: int, top: float = 0.2) -> list[Line]:
     """Lines of running text one below the other."""
-    return [
-        line(f"{name}{row}", x0, top + row * 0.03, x1, top + row * 0.03 + 0.02) for row in range(rows)
-    ]
+    return [line(f"{name}{row}", x0, top + row * 0.03, x1, top + row * 0.03 + 0.02) for row in range(rows)]
 
 
 def test_columns_are_read_one_after_the_other() -> None:
@@ -79,13 +77,19 @@ def test_table_is_read_by_rows() -> None:
 
 def test_pieces_of_a_row_join_from_left_to_right() -> None:
     """Boxes of one printed row differ by a few pixels in height and still are one row."""
-    lines = [line("b", 0.3, 0.102, 0.5, 0.142), line("c", 0.6, 0.098, 0.8, 0.138), line("a", 0.1, 0.1, 0.2, 0.14)]
+    lines = [
+        line("b", 0.3, 0.102, 0.5, 0.142),
+        line("c", 0.6, 0.098, 0.8, 0.138),
+        line("a", 0.1, 0.1, 0.2, 0.14),
+    ]
     assert texts([*lines, line("below", 0.1, 0.16, 0.8, 0.2)]) == ["a", "b", "c", "below"]
 
 
 def test_vertical_columns_run_from_right_to_left() -> None:
     """Vertical Japanese is read column by column from the right."""
-    lines = [line(f"第{place}行目の文", 0.8 - place * 0.2, 0.1, 0.85 - place * 0.2, 0.9) for place in range(4)]
+    lines = [
+        line(f"第{place}行目の文", 0.8 - place * 0.2, 0.1, 0.85 - place * 0.2, 0.9) for place in range(4)
+    ]
     assert texts(lines) == [f"第{place}行目の文" for place in range(4)]
 
 

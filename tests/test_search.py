@@ -109,8 +109,8 @@ def test_scores_are_bm25() -> None:
     )
     connection.execute(
         "CREATE VIEW clips AS SELECT 'a' AS asset_id, clip, NULL::DOUBLE AS start_seconds, "
-        "NULL::DOUBLE AS end_seconds, clip + 1 AS page, text AS ocr_text, NULL::VARCHAR AS caption, NULL::VARCHAR AS title, "
-        "NULL::VARCHAR AS summary FROM pages"
+        "NULL::DOUBLE AS end_seconds, clip + 1 AS page, text AS ocr_text, NULL::VARCHAR AS caption, "
+        "NULL::VARCHAR AS title, NULL::VARCHAR AS summary FROM pages"
     )
 
     found = {row["page"]: row["score"] for row in search(connection, "owl bat")}

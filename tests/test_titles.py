@@ -190,3 +190,45 @@ def test_recognised_letters_are_measured_by_height_and_width() -> None:
     found = picture_title(Layout.of([title, *bullets], 854, 480))
     assert found is not None
     assert found.text == "Numbers to remember"
+
+
+def _headings(lines: list[Line]) -> list[str]:
+    found = headings(Layout.of(lines, 595, 842), body_size([(595, 842, lines)]))
+    return [heading.text for heading in found]
+
+
+def _set(text: str, y: float, *, x: float = 0.1, width: float | None = None) -> Line:
+    return line(text, y, x=x, size=0.013, confidence=1, source="text_layer", width=width)
+
+
+def test_a_line_set_off_above_running_text_is_a_heading() -> None:
+    """Bold headings are no larger than the text; white space and what follows tell them."""
+    lines = [*paragraph(_BODY, 0.05), _set("The Theory of Reasoned Action", 0.25), *paragraph(_BODY, 0.268)]
+    assert _headings(lines) == ["The Theory of Reasoned Action"]
+
+
+def test_what_looks_like_a_heading_and_opens_nothing_is_none() -> None:
+    """Captions, cells, labels of forms, and items that run over two lines."""
+    lines = paragraph(_BODY, 0.05)
+    lines += [_set("Table 2", 0.25), *paragraph(_BODY, 0.268)]
+    lines += [_set("TOTAL AMOUNT", 0.42, width=0.2), _set("NET AMOUNT", 0.42, x=0.5, width=0.2)]
+    lines += [
+        _set(
+            "1. Undo and redo: introduced in the eighties, the ability to undo mistakes and", 0.5, width=0.8
+        ),
+        _set("to redo actions made word processors popular with every kind of writer.", 0.52, width=0.7),
+    ]
+    assert _headings(lines) == []
+
+
+def test_labels_below_each_other_are_not_one_title() -> None:
+    """A title is continued where its line was full or centred, not wherever a line follows."""
+    labels = [line("Audit profile", 0.1, size=0.03), line("Country", 0.137, size=0.03)]
+    centred = [
+        line("Leaves of", 0.1, x=0.41, size=0.03, width=0.18),
+        line("Africa", 0.137, x=0.44, size=0.03, width=0.12),
+    ]
+    for lines, title in ((labels, "Audit profile"), (centred, "Leaves of Africa")):
+        found = picture_title(Layout.of(lines, 595, 842))
+        assert found is not None
+        assert found.text == title
