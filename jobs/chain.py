@@ -12,11 +12,11 @@ from functools import partial
 import pyarrow as pa
 import ray.data
 from ray.data import Dataset
-from operators.ocr import Ocr
 
 from cluster.session import cluster_cpus, cluster_gpus
 from cluster.stage import RowTask, add_actors, add_tasks, fan_out
 from operators.decode import Decode
+from operators.ocr import Ocr
 from operators.probe import Probe
 from schemas.arrow import to_table
 from schemas.config import Config

@@ -17,14 +17,13 @@ import pyarrow as pa
 import ray
 
 from operators.commit import commit
-from operators.compose import Composed, compose
+from operators.compose import Composed, compose, compose_failed
 from operators.fan_in import Complete
 from operators.lake import DataFile, Lake
 from operators.write import rows_of, write_rows
 from schemas.arrow import from_table
 from schemas.config import Config
 from schemas.failure import Failure, Reason, Stage
-from schemas.media import Unit, UnitKind
 from schemas.perception import Perception
 from schemas.tables import CHILDREN, AssetRow
 
@@ -71,13 +70,7 @@ def _compose_one(perceptions: list[Perception], config: Config, run_id: str, at:
     except Exception as error:  # the boundary that keeps one asset from taking its group along
         message = f"{type(error).__name__}: {error}. Please report this."
         failure = Failure(Stage.COMPOSE, Reason.INTERNAL, message)
-        nothing = [
-            Perception(
-                item.asset, Unit(item.unit.index, UnitKind.NOTHING), failures=[failure, *item.failures]
-            )
-            for item in perceptions
-        ]
-        return compose(nothing, config, run_id=run_id, at=at, write_id=write_id)
+        return compose_failed(perceptions, failure, config, run_id=run_id, at=at, write_id=write_id)
 
 
 # Text work beside the pipeline: asking for no CPU, it can never wait for the actors to end.

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,17 +19,16 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from operators.compose import summary_version
-from operators.ocr_engine import check_engine
-
 from cluster.quiet import Terminal, quiet
 from jobs.ledger import Ledger, counts
 from jobs.progress import Progress
 from jobs.report import report
 from operators.commit import put_run, put_skips, touch_assets
+from operators.compose import summary_version
 from operators.discover import Discovery, SourceError, discover
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake, LakeError
+from operators.ocr_engine import check_engine
 from operators.probe import fingerprint
 from schemas import ids
 from schemas.arrow import to_table
@@ -225,9 +225,12 @@ def run(
             code = EXIT_SOME_FAILED if bad else EXIT_OK
         except KeyboardInterrupt:
             status, message = "interrupted", "Stopped by the user; run the same command to go on."
-        except Exception as error:
-            message = f"{type(error).__name__}: {error}"
+        except ConfigError as error:
+            message = str(error)
             raise
+        except Exception as error:  # the run's row and report say what broke it, the log where
+            message = f"{type(error).__name__}: {error}"
+            traceback.print_exc()
         finally:
             finished = _finished(row, status, code, message, ledger)
             put_run(lake, finished)

@@ -230,7 +230,7 @@ def _asset_row(
         segment_count=0,
         failure_count=failure_count,
         sampled_frames=sum(unit.sampled for unit in units),
-        distinct_frames=sum(len(unit.views) for unit in units if unit.sampled),
+        distinct_frames=sum(view.read != "parts" for unit in units if unit.sampled for view in unit.views),
         read_whole=reads.count("whole"),
         read_parts=reads.count("parts"),
         run_id=run_id,

@@ -11,10 +11,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from operators import decode_image, decode_pdf, decode_video, subtitles
+from operators.decode_image import decode_image_frames
+from operators.decode_pdf import decode_pdf_pages
+from operators.decode_video import decode_span
 from operators.isolate import shared_sandbox
 from operators.probe import SANDBOX_MODULES
 from operators.source import open_source
+from operators.subtitles import read_sidecar, read_subtitle_tracks
 from schemas.config import Config
 from schemas.failure import Failure, InputError, Reason, Stage
 from schemas.media import Asset, Kind, Planned, Unit, UnitKind
@@ -76,9 +79,9 @@ def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterato
     with open_source(asset.uri, options) as file:
         match asset.kind:
             case Kind.DOCUMENT:
-                yield from decode_pdf.decode_pdf_pages(file, asset, list(units), config)
+                yield from decode_pdf_pages(file, asset, list(units), config)
             case Kind.IMAGE:
-                yield from decode_image.decode_image_frames(file, asset, list(units), config)
+                yield from decode_image_frames(file, asset, list(units), config)
             case _:
                 for unit in units:
                     file.seek(0)
@@ -87,7 +90,7 @@ def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterato
 
 def _decode_media(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> Perception:
     if unit.kind == UnitKind.SPAN:
-        return decode_video.decode_span(file, asset, unit, config)
+        return decode_span(file, asset, unit, config)
     return read_subtitles(file, asset, unit, config)
 
 
@@ -97,14 +100,14 @@ def read_subtitles(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> 
     utterances: list[Utterance] = []
     failures: list[Failure] = []
     try:
-        utterances += subtitles.read_subtitle_tracks(file, asset.container, asset)
+        utterances += read_subtitle_tracks(file, asset.container, asset)
     except InputError as error:
         failures.append(Failure(Stage.SUBTITLES, error.reason, error.message, unit.index))
     for sidecar in asset.sidecars:
         name = PurePosixPath(sidecar.uri).name
         try:
             with open_source(sidecar.uri, config.store.storage_options) as text:
-                utterances += subtitles.read_sidecar(text.read(_SIDECAR_BYTES), name, sidecar.language)
+                utterances += read_sidecar(text.read(_SIDECAR_BYTES), name, sidecar.language)
         except InputError as error:
             message = f"{name}: {error.message}"
             failures.append(Failure(Stage.SUBTITLES, error.reason, message, unit.index))

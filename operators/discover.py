@@ -131,6 +131,8 @@ def _missing(source: str) -> SourceError:
 
 
 def _list_local(source: str, path: str, exclude: str | None) -> Iterator[Listing | Skip | Unlisted]:
+    # One file has one URI, however it is reached; links are not resolved, they are names too.
+    path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
     if os.path.lexists(path):
         roots = [Path(path)]
     elif _GLOB.search(path):

@@ -6,6 +6,7 @@ asset at once. DuckDB reads the tables as lists of Parquet files: `views.sql` sp
 so that plain DuckDB needs no extension to see exactly the live rows.
 """
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ class Lake:
         self.root = self.root.rstrip("/")
         protocols = self.filesystem.protocol
         self.is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
+        if self.is_local:
+            self.root = os.path.abspath(self.root)  # noqa: PTH100 - Path.absolute keeps `..`
         self.uri: str = self.root if self.is_local else self.filesystem.unstrip_protocol(self.root)
 
     def exists(self) -> bool:

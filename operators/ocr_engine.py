@@ -28,9 +28,9 @@ class OcrEngine(Protocol):
         """Find and recognise the lines of each picture.
 
         Lines of every confidence are given, also those that were found but read as nothing;
-        who calls drops them, because finding out how a page is turned needs them. A line higher than wide is read from top
-        to bottom with the tops of its letters to the right, or as upright characters one
-        below the other.
+        who calls drops them, because finding out how a page is turned needs them. A line
+        higher than wide is read downwards: with the tops of its letters to the right, or as
+        upright characters one below the other.
 
         Returns:
             One list for each picture, in order; boxes in fractions of that picture.

@@ -141,7 +141,7 @@ def plan_media(asset: Asset, media: probe_video.MediaFacts, config: Config) -> l
     """Cut a video or audio asset into units: its spans, then its subtitles if it has any."""
     units: list[Unit] = []
     if media.kind == Kind.VIDEO:
-        units = probe_video.plan_spans(media.duration_seconds, config.sampling.span_seconds)
+        units = probe_video.plan_spans(media.duration_seconds, span_seconds(media, config))
     if config.speech.subtitles and (media.has_subtitles or asset.sidecars):
         units.append(Unit(len(units), UnitKind.SUBTITLES))
     asset = replace(
@@ -160,6 +160,19 @@ def plan_media(asset: Asset, media: probe_video.MediaFacts, config: Config) -> l
     if not units:
         return [_nothing(asset)]
     return [Planned(asset, [unit]) for unit in units]
+
+
+_SPAN_BYTES = 192 << 20
+"""Most pixels one span may carry to its reader: a minute of 720p at a frame a second, half a
+minute of 1080p. The row is copied some six times on its way through processes."""
+
+
+def span_seconds(media: probe_video.MediaFacts, config: Config) -> float:
+    """Decide the length of a video's spans: as configured, shorter where pictures are large."""
+    sampling = config.sampling
+    pixels = min((media.width_px or 1) * (media.height_px or 1), sampling.max_pixels)
+    bytes_per_second = pixels * 3 / sampling.interval_seconds
+    return min(sampling.span_seconds, max(sampling.interval_seconds, _SPAN_BYTES / bytes_per_second))
 
 
 def _probe_media(

@@ -39,7 +39,8 @@ class Sampling(Section):
     and comparing in proportion."""
     span_seconds: float = Field(60.0, ge=1, le=3600)
     """Length of the spans a video is cut into for decoding. Shorter spreads a single video
-    over more cores and loses less when one breaks; each span costs a seek."""
+    over more cores and loses less when one breaks; each span costs a seek and one picture read
+    anew. Spans of large pictures are cut shorter, to some 200 MB of pixels."""
     clip_seconds: float = Field(30.0, ge=1, le=3600)
     """Longest clip in the `clips` table. Clips also end where the scene or slide changes."""
     max_pixels: int = Field(2_100_000, ge=10_000)

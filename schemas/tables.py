@@ -47,8 +47,9 @@ class AssetRow:
     segment_count: int
     failure_count: int
     sampled_frames: int
-    """Frames sampled; `distinct_frames` of them differed from the one before."""
+    """Frames looked at."""
     distinct_frames: int
+    """Sampled frames that were new pictures: unlike the one before, not only in small regions."""
     read_whole: int
     """Pictures recognised whole; `read_parts` only where they had changed."""
     read_parts: int

@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 from operators.ocr_engine import Pixels
 from schemas.perception import Line, Picture
 
-WORDS = (
-    "river stone quick garden yellow system window market number paper green travel mountain simple "
-    "history music letter season bridge forest orange winter doctor island"
-).split()
+_TEXT = """river stone quick garden yellow system window market number paper green travel
+mountain simple history music letter season bridge forest orange winter doctor island"""
+
+WORDS = _TEXT.split()
 
 
 def sentence(count: int, start: int = 0) -> str:

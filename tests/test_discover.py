@@ -79,7 +79,9 @@ def test_relative_path_gives_an_absolute_uri(corpus: Path, monkeypatch: pytest.M
     """The id of an asset does not depend on where the command was typed."""
     monkeypatch.chdir(corpus)
 
-    assert discover(["a.pdf"]).listings == discover([str(corpus / "a.pdf")]).listings
+    expected = discover([str(corpus / "a.pdf")]).listings
+    assert discover(["a.pdf"]).listings == expected
+    assert discover([f"../{corpus.name}/sub/../a.pdf"]).listings == expected
 
 
 def test_hidden_files_are_taken_when_asked_for(corpus: Path) -> None:

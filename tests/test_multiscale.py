@@ -1,5 +1,7 @@
 """Which parts of a picture are looked at again."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +105,7 @@ def test_only_large_pictures_with_small_letters_are_looked_at_again() -> None:
     blank = np.zeros((1600 // CELL_PX, 2000 // CELL_PX), np.bool_)
     large, small = line("large", 0.1, 0.1, 0.5, 0.14), line("small", 0.1, 0.6, 0.3, 0.605)
     assert second_looks(2000, 1600, [large], blank, CELL_PX) == []
+    assert second_looks(2000, 1600, [replace(small, confidence=0.99)], blank, CELL_PX) == []
     (crop,) = second_looks(2000, 1600, [large, small], blank, CELL_PX)
     assert crop.meets(rect_of(small, 2000, 1600))
     assert not crop.meets(rect_of(large, 2000, 1600))

@@ -30,7 +30,7 @@ def engine() -> OcrEngine:
 
 def settings(**changes: object) -> Config:
     """Change the section `ocr` of the defaults."""
-    return Config(ocr=configs.Ocr(**changes))  # type: ignore[arg-type] # pydantic checks them
+    return Config(ocr=configs.Ocr(**changes))
 
 
 def perception(*pictures: Picture, index: int = 0) -> Perception:
@@ -335,7 +335,7 @@ def test_engines_are_checked_before_a_run(tmp_path: Path, monkeypatch: pytest.Mo
         load_engine(configs.Ocr(model=str(tmp_path)), 1)
     with pytest.raises(ValueError, match="off"):
         load_engine(configs.Ocr(engine="off"), 1)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     paddle = check_engine(configs.Ocr(engine="paddleocr"))
     assert paddle is not None
     assert "pip install 'gloss[paddle]'" in paddle

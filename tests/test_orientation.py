@@ -94,7 +94,7 @@ class Script:
 
 @pytest.mark.parametrize(("side_by_side", "degrees"), [("元来日语汉文", 0), ("一二工中由", 270)])
 def test_vertical_writing_is_not_turned(side_by_side: str, degrees: int) -> None:
-    """Tall lines of ideographs are vertical writing when their characters read upright, else a turned page."""
+    """Tall lines of ideographs are vertical writing if their characters read upright, else a turned page."""
     pixels = vertical("ABCDEFGH", 3)
     high, wide = pixels.shape[:2]
     lines = [line("元来日本語は漢文に", 30 / wide, 30 / high, 70 / wide, 350 / high, 0.95)] * 3

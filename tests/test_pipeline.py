@@ -72,7 +72,8 @@ def test_assets_have_the_facts_of_their_files(views: duckdb.DuckDBPyConnection) 
     """Kind, status, size as shown, duration and pages are as the examples were made."""
     for name, truth in TRUTH.items():
         row = views.execute(
-            "SELECT kind, status, width_px, height_px, duration_seconds, page_count FROM assets WHERE uri LIKE ?",
+            "SELECT kind, status, width_px, height_px, duration_seconds, page_count FROM assets "
+            "WHERE uri LIKE ?",
             [f"%/{name}"],
         ).fetchall()
         ((kind, status, width, height, duration, pages),) = row
@@ -118,7 +119,7 @@ def test_slide_is_found_with_its_words_at_its_time(
     assert recall(" ".join(slide["lines"]), " ".join(row[0] for row in rows)) >= 0.98
     assert title
     assert 0 <= title[0][1] - slide["start_seconds"] <= 1.0
-    assert slide["end_seconds"] - 1.1 <= title[0][2] < slide["end_seconds"]
+    assert slide["end_seconds"] - 1.1 <= title[0][2] < slide["end_seconds"] + 0.01  # a frame's length
 
 
 def test_each_slide_is_read_once(views: duckdb.DuckDBPyConnection) -> None:
@@ -179,7 +180,8 @@ def test_clips_and_segments_tile_each_asset(views: duckdb.DuckDBPyConnection) ->
         "SELECT asset_id, duration_seconds, clip_count, segment_count FROM assets WHERE status <> 'failed'"
     ).fetchall():
         clips = views.execute(
-            "SELECT clip, start_seconds, end_seconds, page, segment FROM clips WHERE asset_id = ? ORDER BY clip",
+            "SELECT clip, start_seconds, end_seconds, page, segment FROM clips "
+            "WHERE asset_id = ? ORDER BY clip",
             [asset_id],
         ).fetchall()
         segments = views.execute(
@@ -198,7 +200,8 @@ def test_every_summary_sentence_is_cited_verbatim(views: duckdb.DuckDBPyConnecti
     """A sentence of a summary stands in its citation, and its words in the source it names."""
     summaries = views.execute(
         "SELECT asset_id, 'asset', NULL, NULL, summary FROM assets WHERE summary IS NOT NULL "
-        "UNION ALL SELECT asset_id, 'segment', segment, NULL, summary FROM segments WHERE summary IS NOT NULL "
+        "UNION ALL SELECT asset_id, 'segment', segment, NULL, summary FROM segments "
+        "WHERE summary IS NOT NULL "
         "UNION ALL SELECT asset_id, 'clip', NULL, clip, summary FROM clips WHERE summary IS NOT NULL"
     ).fetchall()
     assert len(summaries) > 20
