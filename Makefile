@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test check format bench examples clean
+.PHONY: help install dev demo test test-paddle check format bench examples clean
 
 PYTHON ?= python3
 ifdef VIRTUAL_ENV
@@ -45,6 +45,12 @@ demo: $(INSTALLED) ## read the example corpus and ask it questions
 test: $(DEVELOPED) ## run all tests
 	$(BIN)/python -m pytest
 
+# An environment of its own: PaddleOCR brings another build of OpenCV, which takes cv2 over.
+test-paddle: ## run the tests of the PaddleOCR engine, on the weights in RapidOCR's wheel
+	test -x .venv-paddle/bin/python || $(PYTHON) -m venv .venv-paddle
+	.venv-paddle/bin/python -m pip --disable-pip-version-check install --quiet -e '.[dev,paddle]'
+	OMP_NUM_THREADS=1 .venv-paddle/bin/python -m pytest -m paddle tests/test_ocr_paddle.py
+
 check: $(DEVELOPED) ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,7 +67,7 @@ examples: $(DEVELOPED) ## make the example corpus again (needs espeak-ng and fon
 	$(BIN)/python examples/make_examples.py
 
 clean: ## remove what was built; an active environment stays
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .venv .venv-paddle
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

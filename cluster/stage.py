@@ -86,13 +86,26 @@ def add_actors(
     workers: int,
     cpus: float,
     gpus: float = 0.0,
+    in_flight: int = 2,
 ) -> Dataset:
-    """Append a stage of actors; all start at once, while what comes before already works."""
+    """Append a stage of actors; all start at once, while what comes before already works.
+
+    Args:
+        dataset: What to append to.
+        make: Makes the operator, once for each actor.
+        row_in: Its row type.
+        row_out: The row type it gives back.
+        workers: How many actors.
+        cpus: Cores of each.
+        gpus: GPUs of each.
+        in_flight: Blocks an actor holds. With two it never waits for the next; but when it dies,
+            both are lost. With one, what kills it is alone.
+    """
     return _map_batches(
         dataset,
         BatchActor,
         fn_constructor_args=(make, row_in, row_out),
-        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=in_flight),
         num_cpus=cpus,
         num_gpus=gpus or None,
         udf_modifying_row_count=False,

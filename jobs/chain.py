@@ -27,10 +27,11 @@ _LISTINGS_PER_BLOCK = 16
 """Files probed by one task: enough to pay for its start, few enough to spread over cores."""
 
 
-def perceive(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
+def perceive(listings: Sequence[Listing], config: Config, *, careful: bool = False) -> Iterator[pa.Table]:
     """Perceive files on the cluster; yield tables of `Perception` rows as they come.
 
-    Every unit of every file comes back once unless a worker was lost with it.
+    Every unit of every file comes back once unless a worker was lost with it. Then others that
+    the worker held are lost too, unless `careful`: one unit at a time for each reader.
     """
     use = config.resources
     probe = RowTask(partial(Probe, config), Listing, Planned)
@@ -39,6 +40,8 @@ def perceive(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
     dataset = add_tasks(dataset, probe, cpus=use.probe_cpus)
     dataset = fan_out(dataset)
     dataset = add_tasks(dataset, decode, cpus=use.decode_cpus)
+    if careful:
+        dataset = fan_out(dataset)
     dataset = add_actors(
         dataset,
         partial(Ocr, config),
@@ -47,6 +50,7 @@ def perceive(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
         workers=ocr_workers(config, cluster_cpus(), cluster_gpus()),
         cpus=use.ocr_cpus,
         gpus=use.ocr_gpus,
+        in_flight=1 if careful else 2,
     )
     yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
 

@@ -29,6 +29,7 @@ from operators.discover import Discovery, SourceError, discover
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake, LakeError
 from operators.ocr_engine import check_engine
+from operators.perception_id import perception_id
 from operators.probe import fingerprint
 from schemas import ids
 from schemas.arrow import to_table
@@ -148,7 +149,7 @@ def plan_work(
         skipped: Marks of the unsupported files it lists, by asset id.
         config: The run's configuration.
     """
-    perception, summaries = config.perception_digest(), summary_version(config)
+    perception, summaries = perception_id(config), summary_version(config)
     todo: list[Listing] = []
     unchanged: list[Listing] = []
     unsupported: list[Listing] = []
@@ -292,7 +293,7 @@ class _Run:
         for attempt in range(_PASSES):
             if attempt:
                 self.progress.say(f"trying {len(waiting)} files again that a lost worker had")
-            for table in perceive(list(waiting.values()), self.config):
+            for table in perceive(list(waiting.values()), self.config, careful=attempt > 0):
                 for header, complete in self.fan_in.add(table):
                     self._perceived(header)
                     if complete is not None:
@@ -349,7 +350,7 @@ def _unread(
     mark = fingerprint(listing or Listing(uri, 0))
     asset = Asset(
         asset_id=ids.asset_id(uri),
-        version=ids.version(f"unread:{mark}", [], config.perception_digest()),
+        version=ids.version(f"unread:{mark}", [], perception_id(config)),
         uri=uri,
         kind="",
         size_bytes=0 if listing is None else listing.size_bytes,

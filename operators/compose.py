@@ -13,6 +13,7 @@ from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
 from operators.draft import Draft, all_tokens
 from operators.language import detect_language
+from operators.perception_id import perception_id
 from operators.segment import Segment
 from operators.summaries import Statement, Summaries, summarise, summary_text
 from operators.titles import file_title, metadata_title
@@ -237,7 +238,7 @@ def _asset_row(
         ingested_at=at,
         content_hash=asset.content_hash,
         fingerprint=asset.fingerprint,
-        perception=config.perception_digest(),
+        perception=perception_id(config),
         modified_at=_modified_at(asset),
         etag=asset.etag,
         write_id=stamp.write_id,

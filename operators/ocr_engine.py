@@ -60,6 +60,23 @@ def check_engine(config: Ocr) -> str | None:
     return ocr_rapidocr.check(config.model)
 
 
+def engine_revision(config: Ocr) -> str:
+    """Name the engine, its version and the weights that would read, without loading them.
+
+    Raises:
+        FileNotFoundError: The weights are not there; `check_engine` says so beforehand.
+    """
+    if config.engine == "off":
+        return "off"
+    if config.engine == "paddleocr":
+        from operators import ocr_paddleocr
+
+        return ocr_paddleocr.revision(config.model)
+    from operators import ocr_rapidocr
+
+    return ocr_rapidocr.revision(config.model)
+
+
 def load_engine(config: Ocr, threads: int) -> OcrEngine:
     """Load the configured engine and its weights.
 

@@ -102,6 +102,17 @@ def _runtime(folder: Path) -> str:
     raise FileNotFoundError(msg)
 
 
+def revision(model: str | None) -> str:
+    """Name the weights that would read, without loading them.
+
+    Raises:
+        FileNotFoundError: A folder does not hold what is wanted.
+    """
+    weights = _weights(model)
+    named = (_named(folder) for folder in (weights.detector, weights.recogniser))
+    return " ".join([f"paddleocr-{version('paddleocr')}", weights.runtime, *named])
+
+
 class PaddleOcrEngine:
     """PaddleOCR's text detection and text recognition."""
 
@@ -137,8 +148,7 @@ class PaddleOcrEngine:
         )
         # PaddleX sets OpenCV's threads on import.
         cv2.setNumThreads(threads)
-        named = (_named(folder) for folder in (weights.detector, weights.recogniser))
-        self.revision = " ".join([f"paddleocr-{version('paddleocr')}", weights.runtime, *named])
+        self.revision = revision(model)
 
     def read(self, pictures: Sequence[Pixels]) -> list[list[Line]]:
         """Find and recognise the lines of each picture."""

@@ -42,12 +42,10 @@ class Weights:
 
 def check(model: str | None) -> str | None:
     """Tell why RapidOCR cannot run with this model, or None."""
-    spec = importlib.util.find_spec("rapidocr")
-    if spec is None or spec.origin is None:
+    if importlib.util.find_spec("rapidocr") is None:
         return "Wanted the package rapidocr; it is not installed. Run `pip install rapidocr`."
-    folder = Path(spec.origin).parent / "models" if model is None else Path(model)
     try:
-        _weights(folder)
+        _weights(_folder(model))
     except FileNotFoundError as error:
         return str(error)
     return None
@@ -73,6 +71,27 @@ def _one(folder: Path, part: str) -> Path:
     return found[0]
 
 
+def _folder(model: str | None) -> Path:
+    """Return the configured folder, or the one in the wheel, without importing the package."""
+    if model is not None:
+        return Path(model)
+    spec = importlib.util.find_spec("rapidocr")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "models"
+
+
+def revision(model: str | None) -> str:
+    """Name the weights that would read, without loading them.
+
+    Raises:
+        FileNotFoundError: The folder does not hold what is wanted.
+    """
+    weights = _weights(_folder(model))
+    files = (weights.detector, weights.recogniser)
+    return " ".join([f"rapidocr-{version('rapidocr')}", *map(_named, files)])
+
+
 class RapidOcrEngine:
     """PP-OCR on ONNX Runtime, one picture at a time through the detector."""
 
@@ -89,13 +108,11 @@ class RapidOcrEngine:
         Raises:
             FileNotFoundError: The folder does not hold what is wanted.
         """
-        import rapidocr
         from rapidocr.ch_ppocr_det.utils import DBPostProcess
         from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
         cv2.setNumThreads(threads)
-        folder = Path(rapidocr.__file__).parent / "models" if model is None else Path(model)
-        weights = _weights(folder)
+        weights = _weights(_folder(model))
         self._detector = _session(weights.detector, threads)
         self._recogniser = _session(weights.recogniser, threads)
         self._boxes = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)
@@ -109,8 +126,7 @@ class RapidOcrEngine:
         self._texts = CTCLabelDecode(
             character=None if listed is None else listed.splitlines(), character_path=weights.keys
         )
-        files = (weights.detector, weights.recogniser)
-        self.revision = " ".join([f"rapidocr-{version('rapidocr')}", *map(_named, files)])
+        self.revision = revision(model)
 
     def read(self, pictures: Sequence[Pixels]) -> list[list[Line]]:
         """Find and recognise the lines of each picture."""

@@ -31,7 +31,7 @@ SURE_RATE = 1.0
 BETTER = 1.4
 """Factor by which the rate in another direction must be higher."""
 
-LEAST_RATE = 0.7
+LEAST_RATE = 0.9
 """Rate that any direction but upright must reach."""
 
 _TRIED = 5
@@ -162,18 +162,17 @@ def _are_vertical(picture: Pixels, lines: Sequence[Line], engine: OcrEngine) -> 
     if 2 * _length(ideographs, width, height) < _length(lines, width, height):
         return False
     tried = sorted(ideographs, key=lambda line: (-line.confidence, line.y0, line.x0))[:_TRIED]
-    strips = [_side_by_side(cut(picture, rect_of(line, width, height))) for line in tried]
+    strips = [_side_by_side(cut(picture, rect_of(line, width, height)), len(line.text)) for line in tried]
     again = engine.recognise(strips)
     wanted = sum(len(line.text) for line in tried)
     same = sum(_common(line.text, text) for line, (text, _) in zip(tried, again, strict=True))
     return same >= _CELLS_AGREE * wanted
 
 
-def _side_by_side(column: Pixels) -> Pixels:
-    """Cut a vertical line into squares and put them side by side."""
-    height, width = column.shape[:2]
-    count = max(1, round(height / width))
-    side = height // count
+def _side_by_side(column: Pixels, count: int) -> Pixels:
+    """Cut a vertical line into as many characters as were read and put them side by side."""
+    count = max(1, min(count, column.shape[0]))
+    side = column.shape[0] // count
     return np.hstack([column[index * side : (index + 1) * side] for index in range(count)])
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from operators import probe_document, probe_video
 from operators.isolate import shared_sandbox
+from operators.perception_id import perception_id
 from operators.sniff import HEAD_BYTES, Sniffed, UnsupportedError, kind_by_name, sniff
 from operators.source import local_path, open_source
 from schemas import ids
@@ -43,7 +44,7 @@ class Probe:
     def __init__(self, config: Config) -> None:
         """Keep the configuration; nothing is started."""
         self.config = config
-        self.perception = config.perception_digest()
+        self.perception = perception_id(config)
 
     def __call__(self, listing: Listing) -> list[Planned]:
         """Plan one file. Never raises for what is in it: failures travel in the plan."""

@@ -65,7 +65,7 @@ class View:
 
     width_px: int
     height_px: int
-    """Of the upright picture (pages: at 72 units to the inch)."""
+    """Of the upright picture that was read; of pages with a text layer, 72 units to the inch."""
     lines: list[Line] = field(default_factory=list)
     time_seconds: float | None = None
     until_seconds: float | None = None

@@ -25,8 +25,9 @@ class Losing:
         self.lose = lose
         self.handed_out: list[list[str]] = []
 
-    def __call__(self, listings: Sequence[Listing], _config: Config) -> Iterator[pa.Table]:
+    def __call__(self, listings: Sequence[Listing], _config: Config, *, careful: bool) -> Iterator[pa.Table]:
         """Yield the units that are not lost."""
+        assert careful == bool(self.handed_out)
         self.handed_out.append([Path(listing.uri).name for listing in listings])
         for listing in listings:
             name = Path(listing.uri).name

@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import shutil
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +18,9 @@ from schemas.config import Config, load_config
 from schemas.tables import CHILDREN
 from tests.conftest import EXAMPLES, Ingested
 from tests.plain import compose_plainly
+from tests.recall import recall, words
 
 TRUTH: dict[str, Any] = json.loads((EXAMPLES / "truth.json").read_text(encoding="utf-8"))
-
-
-def words(text: str) -> list[str]:
-    """Words for comparison: folded, without punctuation; each Chinese character is a word."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return re.findall(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+", folded)
-
-
-def recall(truth: str, found: str) -> float:
-    """Share of the true words that were found, each as often as it stands there."""
-    wanted, have = words(truth), words(found)
-    hit = sum(min(wanted.count(word), have.count(word)) for word in set(wanted))
-    return hit / len(wanted)
 
 
 @pytest.fixture(scope="module")
