@@ -13,6 +13,7 @@ import pyarrow as pa
 import ray.data
 from ray.data import Dataset
 
+from cluster.resources import ocr_workers
 from cluster.session import cluster_cpus, cluster_gpus
 from cluster.stage import RowTask, add_actors, add_tasks, fan_out
 from operators.decode import Decode
@@ -53,18 +54,6 @@ def perceive(listings: Sequence[Listing], config: Config, *, careful: bool = Fal
         in_flight=1 if careful else 2,
     )
     yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
-
-
-def ocr_workers(config: Config, cpus: float, gpus: float) -> int:
-    """Decide how many OCR actors to hold: one for each core, or for each share of a GPU."""
-    use = config.resources
-    if use.ocr_workers:
-        return use.ocr_workers
-    if use.ocr_gpus:
-        return max(1, int(gpus / use.ocr_gpus))
-    # Decoding and probing must find room beside the actors, or nothing ever moves.
-    room = cpus - use.decode_cpus - use.probe_cpus
-    return max(1, min(int(cpus / use.ocr_threads), int(room / use.ocr_cpus)))
 
 
 def _blocks(listings: Sequence[Listing]) -> list[pa.Table]:

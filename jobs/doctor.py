@@ -175,7 +175,7 @@ def _decoders() -> Iterator[Check]:
 
 
 def _engines() -> Iterator[Check]:
-    from operators.ocr_engine import check_engine
+    from operators.ocr_engines import check_engine
 
     for engine in ("rapidocr", "paddleocr"):
         problem = check_engine(Ocr.model_validate({"engine": engine}))

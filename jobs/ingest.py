@@ -28,7 +28,7 @@ from operators.compose import summary_version
 from operators.discover import Discovery, SourceError, discover
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake, LakeError
-from operators.ocr_engine import check_engine
+from operators.ocr_engines import check_engine
 from operators.perception_id import perception_id
 from operators.probe import fingerprint
 from schemas import ids
@@ -275,12 +275,14 @@ class _Run:
 
     def _work(self, discovery: Discovery, todo: Sequence[Listing], verbose: bool) -> None:
         # Ray is slow to import and needed only when there is something to do.
-        from cluster.session import session
+        from cluster.resources import require_fit
+        from cluster.session import cluster_cpus, cluster_gpus, session
         from jobs.committer import Committer
 
         with ExitStack() as stack:
             self.progress.say("starting Ray")
             stack.enter_context(session(self.config, verbose=verbose))
+            require_fit(self.config, cluster_cpus(), cluster_gpus())
             committer = stack.enter_context(Committer(self.lake, self.config, self.run_id, self._committed))
             for item in discovery.unlisted:
                 committer.put(_unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message))

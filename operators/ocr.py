@@ -26,7 +26,8 @@ from operators.multiscale import (
     place,
     second_looks,
 )
-from operators.ocr_engine import OcrEngine, Pixels, load_engine
+from operators.ocr_engine import OcrEngine, Pixels
+from operators.ocr_engines import load_engine
 from operators.orientation import cut, find_turn, turn_picture
 from operators.pack import pack, unpack
 from operators.reading_order import in_reading_order

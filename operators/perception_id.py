@@ -6,7 +6,7 @@ makes new versions, and nothing else does.
 
 from functools import cache
 
-from operators.ocr_engine import engine_revision
+from operators.ocr_engines import engine_revision
 from schemas import ids
 from schemas.config import Config
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from operators.ocr import Ocr
-from operators.ocr_engine import OcrEngine, Pixels, check_engine, load_engine
+from operators.ocr_engine import OcrEngine, Pixels
+from operators.ocr_engines import check_engine, load_engine
 from operators.ocr_stages import cut_line, fit_strip
 from schemas import config as configs
 from schemas.config import Config

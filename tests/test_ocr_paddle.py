@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from operators.ocr import Ocr
-from operators.ocr_engine import OcrEngine, check_engine, load_engine
+from operators.ocr_engine import OcrEngine
+from operators.ocr_engines import check_engine, load_engine
 from operators.orientation import turn_picture
 from schemas import config as configs
 from schemas.config import Config

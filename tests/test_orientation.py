@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from operators.ocr_engine import OcrEngine, Pixels, load_engine
+from operators.ocr_engine import OcrEngine, Pixels
+from operators.ocr_engines import load_engine
 from operators.orientation import find_turn, rate, turn_picture
 from schemas.config import Ocr
 from schemas.perception import Line
