@@ -29,8 +29,8 @@ def require_fit(config: Config, cpus: float, gpus: float) -> None:
     held = workers * use.ocr_cpus
     if held + max(use.decode_cpus, use.probe_cpus) > cpus:
         msg = (
-            f"{workers} OCR workers of resources.ocr_cpus={use.ocr_cpus:g} leave too little of {cpus:g} cores "
-            "to decode anything for them. Lower resources.ocr_workers or resources.ocr_cpus."
+            f"{workers} OCR workers of resources.ocr_cpus={use.ocr_cpus:g} leave too little of {cpus:g} "
+            "cores to decode anything for them. Lower resources.ocr_workers or resources.ocr_cpus."
         )
         raise ConfigError(msg)
 

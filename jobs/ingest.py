@@ -283,6 +283,7 @@ class _Run:
             self.progress.say("starting Ray")
             stack.enter_context(session(self.config, verbose=verbose))
             require_fit(self.config, cluster_cpus(), cluster_gpus())
+            self.progress.say("loading engines")
             committer = stack.enter_context(Committer(self.lake, self.config, self.run_id, self._committed))
             for item in discovery.unlisted:
                 committer.put(_unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message))

@@ -32,8 +32,17 @@ class Progress:
         self.started = time.monotonic()
         self._note = "listing files"
         self._said = 0.0
-        live = self.console.is_terminal and not verbose
-        self._live = Live(self, console=self.console, refresh_per_second=4, transient=True) if live else None
+        self._live: Live | None = None
+        if self.console.is_terminal and not verbose:
+            # Rich would print what others write to stderr into the view; it belongs in the log.
+            self._live = Live(
+                self,
+                console=self.console,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
 
     def __enter__(self) -> "Progress":
         """Begin to show."""
@@ -86,7 +95,7 @@ class Progress:
             f"{self.rate():.1f} units/s",
         ]
         if self.failures:
-            parts.append(f"{self.failures} failures")
+            parts.append(f"{self.failures} failure{'s' if self.failures > 1 else ''}")
         left = self.seconds_left()
         if left is not None:
             parts.append(f"about {_span(left)} left")
