@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 import ray
+from hypothesis import settings
 
 from schemas.config import Config, load_config
+
+# A shared machine may pause a test at any point: time proves nothing about an example.
+settings.register_profile("gloss", deadline=None)
+settings.load_profile("gloss")
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

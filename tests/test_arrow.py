@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.arrow import arrow_schema, from_table, to_table
@@ -45,7 +45,6 @@ _outer = st.builds(
 )
 
 
-@settings(deadline=None)  # the first example pays for deriving the schema
 @given(st.lists(_outer, max_size=4))
 def test_rows_survive_the_way_through_arrow(rows: list[Outer]) -> None:
     """What goes into a table comes out equal, nested rows, nulls and bytes included."""

@@ -441,7 +441,7 @@ def _assets() -> list[list[Perception]]:
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(range(3)), st.integers(0, 10**6))
 def test_the_order_of_units_does_not_show(which: int, seed: int) -> None:
     """Units come back in any order; the rows are the same."""
@@ -457,7 +457,7 @@ _LINES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 149), _LINES), max_size=12),
     st.lists(st.integers(1, 149).map(float), max_size=8),
@@ -475,7 +475,7 @@ def test_any_video_has_sound_rows(
     _check(composed(video(views, 150.0, cuts, speech, lost=sorted(lost))))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.none() | _LINES, min_size=1, max_size=8))
 def test_any_document_has_sound_rows(pages: list[list[Line] | None]) -> None:
     """Whatever stands on its pages, and whichever of them failed."""

@@ -150,7 +150,7 @@ def test_a_part_moves_the_reference_only_where_it_was_read() -> None:
     assert any(noticed[:13])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     places=st.lists(st.tuples(st.integers(0, 89), st.integers(0, 159)), min_size=1, max_size=60, unique=True),
     size=st.tuples(st.integers(1, 360), st.integers(1, 640)),
@@ -174,7 +174,7 @@ def test_regions_cover_every_changed_cell_and_do_not_overlap(
         assert any(box.x0 <= x < box.x1 and box.y0 <= y < box.y1 for box in boxes)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 90),
     width=st.integers(1, 90),

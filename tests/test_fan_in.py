@@ -1,7 +1,7 @@
 """An asset is complete when all its units have come, in whatever order."""
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.fan_in import FanIn
@@ -15,7 +15,6 @@ def table(*rows: Perception) -> pa.Table:
     return to_table(Perception, rows)
 
 
-@settings(deadline=None)
 @given(
     st.permutations(
         [(asset, unit) for asset, units in (("a", 1), ("b", 2), ("c", 4)) for unit in range(units)]

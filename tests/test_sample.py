@@ -3,7 +3,7 @@
 from fractions import Fraction
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.sample import Grid, Needed, Timed, exact, on_screen
@@ -97,7 +97,6 @@ seconds = st.fractions(min_value=0, max_value=30, max_denominator=100)
     interval=st.fractions(min_value=Fraction(1, 3), max_value=12, max_denominator=12),
     times=st.lists(seconds, min_size=1, max_size=10, unique=True),
 )
-@settings(deadline=None)
 def test_every_look_belongs_to_one_span_whatever_the_cutting(
     borders: list[Fraction], interval: Fraction, times: list[Fraction]
 ) -> None:
@@ -127,7 +126,6 @@ def test_every_look_belongs_to_one_span_whatever_the_cutting(
 
 
 @given(order=st.permutations(range(12)), interval=st.integers(min_value=1, max_value=9))
-@settings(deadline=None)
 def test_no_picture_that_a_look_needs_is_left_out(order: list[int], interval: int) -> None:
     """Whatever the decoding order, every frame that is on screen at a look is decoded."""
     grid = Grid(Fraction(0), Fraction(12), Fraction(interval))
