@@ -99,18 +99,23 @@ def read_subtitles(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> 
     started = time.perf_counter()
     utterances: list[Utterance] = []
     failures: list[Failure] = []
+    damage: list[str] = []
     try:
-        utterances += read_subtitle_tracks(file, asset.container, asset)
+        utterances += read_subtitle_tracks(file, asset.container, asset, damage)
     except InputError as error:
         failures.append(Failure(Stage.SUBTITLES, error.reason, error.message, unit.index))
     for sidecar in asset.sidecars:
         name = PurePosixPath(sidecar.uri).name
         try:
             with open_source(sidecar.uri, config.store.storage_options) as text:
-                utterances += read_sidecar(text.read(_SIDECAR_BYTES), name, sidecar.language)
+                content = text.read(_SIDECAR_BYTES)
+            broken: list[str] = []
+            utterances += read_sidecar(content, name, sidecar.language, broken)
+            damage += [f"{name}: {sentence}" for sentence in broken]
         except InputError as error:
             message = f"{name}: {error.message}"
             failures.append(Failure(Stage.SUBTITLES, error.reason, message, unit.index))
+    failures += [Failure(Stage.SUBTITLES, Reason.CORRUPT, sentence, unit.index) for sentence in damage]
     costs = [Cost("subtitles", time.perf_counter() - started, items=len(utterances))]
     return Perception(asset, unit, utterances=utterances, failures=failures, costs=costs)
 

@@ -39,13 +39,16 @@ _ASIDES = frozenset({"NOTE", "STYLE", "REGION"})
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
-def read_subtitle_tracks(file: BinaryIO | str, demuxer: str, asset: Asset) -> list[Utterance]:
+def read_subtitle_tracks(
+    file: BinaryIO | str, demuxer: str, asset: Asset, damage: list[str] | None = None
+) -> list[Utterance]:
     """Read every subtitle track that is made of text; pictures of text are left out.
 
     Args:
         file: The asset's bytes, seekable, or its local path.
         demuxer: The one that may open it.
         asset: Its duration bounds cues that state no end.
+        damage: Gets a sentence for each kind of loss.
 
     Returns:
         The cues on the asset's clock, track by track, in order of time.
@@ -60,8 +63,13 @@ def read_subtitle_tracks(file: BinaryIO | str, demuxer: str, asset: Asset) -> li
         start = clock_start(container)
         only(container, *tracks)
         found: dict[int, list[Utterance]] = {stream.index: [] for stream in tracks}
-        for packet in _packets(container, tracks):
-            found[packet.stream_index] += _cues(packet, start, asset)
+        broken = 0
+        for packet in _packets(container, tracks, damage):
+            cues = _cues(packet, start, asset)
+            broken += cues is None
+            found[packet.stream_index] += cues or []
+    if broken and damage is not None:
+        damage.append(f"{broken} cues of the subtitle tracks are damaged and left out.")
     return _without_copies(list(found.values()))
 
 
@@ -81,23 +89,23 @@ def _is_text(stream: SubtitleStream) -> bool:
     return stream.codec_context is not None and stream.codec_context.codec.canonical_name in TEXT_SUBTITLES
 
 
-def _packets(container: InputContainer, tracks: list[SubtitleStream]) -> "Iterator[Packet[Stream]]":
-    """Yield packets up to the end, or to the first place that cannot be read.
-
-    That the file is damaged there is reported by the decoding of its pictures.
-    """
+def _packets(
+    container: InputContainer, tracks: list[SubtitleStream], damage: list[str] | None
+) -> "Iterator[Packet[Stream]]":
+    """Yield packets up to the end, or to the first place that cannot be read."""
     try:
         yield from (packet for packet in container.demux(*tracks) if packet.size)
-    except av.error.FFmpegError:
-        return
+    except av.error.FFmpegError as error:
+        if damage is not None:
+            damage.append(f"The subtitle tracks cannot be read to their end: {error.strerror}.")
 
 
-def _cues(packet: "Packet[Stream]", start: Fraction, asset: Asset) -> list[Utterance]:
-    """Decode one packet; a damaged one holds no cue."""
+def _cues(packet: "Packet[Stream]", start: Fraction, asset: Asset) -> list[Utterance] | None:
+    """Decode one packet; None when it is damaged."""
     try:
         decoded = packet.decode()
     except av.error.FFmpegError:
-        return []
+        return None
     texts = [_plain_ass(item.ass) for item in decoded if isinstance(item, AssSubtitle)]
     text = "\n".join(text for text in texts if text)
     if not text or packet.pts is None:
@@ -123,13 +131,16 @@ def _tidied(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def read_sidecar(text: bytes, name: str, language: str | None) -> list[Utterance]:
+def read_sidecar(
+    text: bytes, name: str, language: str | None, damage: list[str] | None = None
+) -> list[Utterance]:
     """Read a `.srt` or `.vtt` file; cues that make no sense are left out, the rest is kept.
 
     Args:
         text: The file's bytes: UTF-8 or UTF-16, else the encoding that fits best.
         name: The file's name, for the source of the words.
         language: What its name says, such as `en` in `talk.en.vtt`.
+        damage: Gets a sentence when cues had to be left out, or there is none.
 
     Returns:
         The cues in order of time.
@@ -137,12 +148,33 @@ def read_sidecar(text: bytes, name: str, language: str | None) -> list[Utterance
     source = f"subtitle:{name.rpartition('/')[2]}"
     content = decoded_text(text, language).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     is_webvtt = content.lstrip().startswith("WEBVTT")
+    blocks = [block for block in _BLANK.split(content) if not (is_webvtt and _is_aside(block))]
     cues = [
         Utterance(start, end, words, language, source=source)
-        for block in _BLANK.split(content)
+        for block in blocks
         for start, end, words in _parsed(block, is_webvtt)
     ]
+    if damage is not None:
+        damage += _damage(blocks, len(cues))
     return sorted(cues, key=lambda cue: (cue.start_seconds, cue.end_seconds))
+
+
+def _is_aside(block: str) -> bool:
+    return block.strip("\n").split("\n")[0].split(" ")[0] in _ASIDES
+
+
+def _damage(blocks: list[str], cues: int) -> Iterator[str]:
+    """Say what of a file beside a video was lost: a line with an arrow announces a cue."""
+    announced = sum("-->" in line for block in blocks for line in block.split("\n"))
+    empty = sum(
+        _TIMING.match(line) is not None and not any(rest.strip() for rest in lines[at + 1 :])
+        for lines in (block.split("\n") for block in blocks)
+        for at, line in enumerate(lines)
+    )
+    if announced - empty > cues:
+        yield f"{announced - empty - cues} of {announced} cues make no sense and are left out."
+    elif not announced:
+        yield "There is no cue in it: wanted lines such as 00:00:01,000 --> 00:00:02,500 and text below."
 
 
 def _parsed(block: str, is_webvtt: bool) -> Iterator[tuple[float, float, str]]:
@@ -151,8 +183,6 @@ def _parsed(block: str, is_webvtt: bool) -> Iterator[tuple[float, float, str]]:
     Where the blank line between cues was forgotten, a line of times still begins a cue.
     """
     lines = block.strip("\n").split("\n")
-    if is_webvtt and lines[0].split(" ")[0] in _ASIDES:
-        return
     starts = [index for index, line in enumerate(lines) if _TIMING.match(line)]
     for index, following in pairwise([*starts, len(lines)]):
         timing = _TIMING.match(lines[index])

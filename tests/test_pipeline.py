@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,22 @@ def test_every_summary_sentence_is_cited_verbatim(views: duckdb.DuckDBPyConnecti
                 evidence,
             )
             assert recall(text, held) == 1, (text, held)
+
+
+def test_queries_of_the_readme_answer(views: duckdb.DuckDBPyConnection) -> None:
+    """The three examples run in plain DuckDB and find what the examples hold."""
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    shown_with_said, mentions, support = re.findall(r"```sql\n(.*?)```", readme, re.DOTALL)
+
+    ((_, said, shown),) = views.execute(shown_with_said).fetchall()
+    assert said == "Red light does not spoil your night vision."
+    assert recall("秋夜观星", shown) == 1
+    places = {(file, source) for file, _, _, source, _ in views.execute(mentions).fetchall()}
+    assert ("shore-survey-scan.pdf", "ocr") in places
+    assert ("tide-pools-portrait.mkv", "ocr") in places
+    assert {file for file, *_ in views.execute(support).fetchall()} >= set(TRUTH) - {
+        "unfinished-recording.mp4"
+    }
 
 
 def test_second_ingest_does_nothing_and_changes_nothing(

@@ -183,3 +183,26 @@ def test_tracks_that_repeat_another_are_read_once() -> None:
     assert len(cues) == len({(cue.start_seconds, cue.text) for cue in cues}) == 4
     assert cues[0].text == "NAR: This is the optical and science segment of the Webb"
     assert cues[0].start_seconds == pytest.approx(0.21)
+
+
+def test_lost_cues_are_counted() -> None:
+    """Cues that make no sense are said to be lost; a cue without words is no loss."""
+    text = "1\n00:00:01,000 --> 00:00:02,000\none\n\n2\n00:00:0x,000 --> 00:00:04,000\ntwo\n\n" + (
+        "3\n00:00:09,000 --> 00:00:08,000\nthree\n\n4\n00:00:10,000 --> 00:00:11,000\n\n"
+    )
+    damage: list[str] = []
+
+    assert [cue.text for cue in read_sidecar(text.encode(), "a.srt", None, damage)] == ["one"]
+    assert damage == ["2 of 4 cues make no sense and are left out."]
+
+
+def test_file_without_cues_says_so() -> None:
+    """A subtitle file of something else is a loss too; a sound one is none."""
+    damage: list[str] = []
+    read_sidecar(b"hello", "a.srt", None, damage)
+    assert len(damage) == 1
+    assert "no cue" in damage[0]
+    sound: list[str] = []
+    read_sidecar(b"1\n00:00:01,000 --> 00:00:02,000\none\n", "a.srt", None, sound)
+    read_sidecar(b"WEBVTT\n\nNOTE 1 --> 2\n\n00:01.000 --> 00:02.000\none\n", "a.vtt", None, sound)
+    assert sound == []
