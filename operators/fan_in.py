@@ -13,7 +13,7 @@ import pyarrow as pa
 from schemas.arrow import arrow_schema, from_table
 from schemas.failure import Failure
 from schemas.media import Asset, Unit
-from schemas.perception import Cost, Perception
+from schemas.perception import Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,3 @@ class FanIn:
     def forget(self, asset_id: str) -> None:
         """Drop what has come of an asset, before all of it is tried again."""
         self._pending.pop(asset_id, None)
-
-
-PERCEPTION_SCHEMA = arrow_schema(Perception)
