@@ -13,7 +13,7 @@ from operators.draft import (
     title_candidate,
     union_box,
 )
-from operators.headings import LARGER, body_size, headings
+from operators.headings import LARGER, LARGER_RECOGNISED, body_size, headings
 from operators.segment import segment_document
 from operators.sentences import ends_sentence, hyphen_vocabulary, line_sentences, page_of
 from operators.summaries import Statement
@@ -146,6 +146,8 @@ def _title(views: Sequence[View], skips: Sequence[set[int]], body_px: float) -> 
 
 def _stands_out(title: Heading, layout: Layout, body_px: float) -> bool:
     line = layout.lines[title.lines[0]]
+    if layout.letter_size(title.lines[0]) >= LARGER_RECOGNISED * body_px:
+        return True  # whatever stands close below it
     if layout.words[title.lines[0]] > word_count(title.text) + 2:
         return False  # the beginning of a paragraph
     if layout.letter_size(title.lines[0]) >= LARGER * body_px:

@@ -146,6 +146,19 @@ def test_pages_have_their_words(views: duckdb.DuckDBPyConnection, name: str) -> 
         assert recall(text, found) >= (0.95 if scanned else 0.99), number
 
 
+def test_titles_are_those_that_stand_largest_on_the_first_page_or_slide(
+    views: duckdb.DuckDBPyConnection,
+) -> None:
+    """Born-digital, scanned, drawn and filmed: the title is the one a reader would give."""
+    titles = dict(views.execute("SELECT regexp_extract(uri, '[^/]+$'), title FROM assets").fetchall())
+
+    assert titles["bakery-handbook.pdf"] == "The Riverside Bakery Handbook"
+    assert titles["shore-survey-scan.pdf"] == "SHORE SURVEY, GANNET BAY"
+    assert titles["lantern-walk-poster.jpg"] == "Lantern Walk"
+    assert titles["observatory-night.mp4"] == "Kestrel Hill Observatory"
+    assert titles["tide-pools-portrait.mkv"] == "Tide pools"
+
+
 def test_spoken_words_come_from_subtitles(views: duckdb.DuckDBPyConnection) -> None:
     """Sidecar and embedded subtitles become utterances at their times."""
     for name, truth in TRUTH.items():
