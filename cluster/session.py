@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,28 @@ from schemas.config import Config, ConfigError
 _BLOCK_BYTES = 16 << 20
 """Target size of a block. Ray's 128 MB would hold minutes of decoded slides, and leave one of
 two OCR actors idle at the end of a short video (0.71 of a hand-written loop when measured)."""
+
+
+class ClusterGone(Exception):  # noqa: N818 - it says what happened to the cluster
+    """The cluster can no longer be worked with, nor be left in the usual way.
+
+    Once a raylet is dead or an executor is stuck, `ray.shutdown` may end this very process from
+    C++ (seen with 2.60), so it is not called; `leave_abruptly` is the way out.
+    """
+
+
+_gone = False
+
+
+def leave_abruptly(code: int) -> None:
+    """End this process at once if its cluster is gone; Ray's own clean-up could hang or crash.
+
+    Processes that Ray started here die with this one.
+    """
+    if _gone:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 @contextmanager
@@ -40,6 +63,10 @@ def session(config: Config, *, verbose: bool = False) -> Iterator[None]:
     context.max_errored_blocks = -1
     try:
         yield
+    except ClusterGone:
+        global _gone
+        _gone = started
+        raise
     finally:
         (
             context.target_max_block_size,
@@ -47,7 +74,7 @@ def session(config: Config, *, verbose: bool = False) -> Iterator[None]:
             context.print_on_execution_start,
             context.max_errored_blocks,
         ) = before
-        if started:
+        if started and not _gone:
             ray.shutdown()
 
 
@@ -55,6 +82,8 @@ def _start(config: Config, verbose: bool) -> None:
     if not verbose:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A call after the cluster is gone must fail, not start another one.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     # Ray 2.60 announces that it will stop clearing this for workers without GPUs.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     level = logging.INFO if verbose else logging.ERROR
@@ -72,6 +101,15 @@ def _start(config: Config, verbose: bool) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         msg = f"Wanted a Ray cluster at run.address={config.run.address!r}; {error}"
         raise ConfigError(msg) from error
+
+
+def dead_processes() -> list[str]:
+    """Name the processes of a cluster that was started here which have died unasked.
+
+    Ray gives no public account of them; a cluster that was already there has none of ours.
+    """
+    node = ray._private.worker._global_node
+    return [] if node is None else sorted({str(name) for name, _ in node.dead_processes()})
 
 
 def cluster_cpus() -> float:

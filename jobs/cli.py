@@ -36,7 +36,14 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, such as ocr.engine=off; may be repeated."),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what Ray and the engines say.")]
-Format = Annotated[str, typer.Option("--format", metavar="NAME", help="table, json, csv or parquet.")]
+Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="table, json, csv (text that a spreadsheet would compute gets an ') or parquet.",
+    ),
+]
 Shape = Annotated[str, typer.Option("--format", metavar="NAME", help="table or json.")]
 
 
@@ -69,19 +76,45 @@ def ingest(
     profile: Profile = "embedded",
     config: ConfigFile = None,
     settings: Settings = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Only files modified since: 2026-11-24, 36h, 7d."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=0, help="Do at most N files in this run.")
+    ] = None,
+    shuffle_seed: Annotated[
+        int | None, typer.Option("--shuffle-seed", metavar="N", help="Do files in an order drawn with N.")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove assets whose file is gone from the sources.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and why.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Read sources into a lake; unchanged files cost nothing.
 
     Exit codes: 0 everything is in the lake; 3 some files failed (see the table failures); 2 wrong
-    usage or configuration, found before any work; 1 the run itself broke.
+    usage or configuration, found before any work; 1 the run itself broke, or was stopped.
     """
     from jobs.ingest import run_ingest
+    from jobs.plan import Selection
+    from jobs.since import parse_since
     from schemas.config import load_config
 
     effective = load_config(profile, config, settings or [])
-    raise typer.Exit(run_ingest(sources, lake, effective, dry_run=dry_run, verbose=verbose))
+    selection = Selection(None if since is None else parse_since(since), limit, shuffle_seed)
+    raise typer.Exit(
+        run_ingest(
+            sources,
+            lake,
+            effective,
+            selection=selection,
+            prune=prune,
+            dry_run=dry_run,
+            verbose=verbose,
+        )
+    )
 
 
 @app.command()
@@ -93,17 +126,31 @@ def query(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
     ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0, help="End it after this; 0 never does.")
+    ] = 600.0,
+    memory: Annotated[
+        str, typer.Option("--memory", metavar="SIZE", help="Most memory: 4GB, or a share of the machine's.")
+    ] = "50%",
+    spill: Annotated[
+        str | None,
+        typer.Option(
+            "--spill", metavar="SIZE", help="Most disk for what does not fit (half of what is free)."
+        ),
+    ] = None,
 ) -> None:
     """Ask the lake in SQL.
 
     DuckDB's dialect; a query can read the tables of the lake and nothing else.
 
     Tables: assets, segments, clips, text_regions, utterances, page_tables, citations, failures,
-    runs, skips.
+    runs, skips, units, plans.
     """
     from jobs.query import run_query
+    from jobs.read_only import Limits
 
-    raise typer.Exit(run_query(lake, sql, format=format, limit=limit, output=output))
+    limits = Limits(timeout or None, memory, spill)
+    raise typer.Exit(run_query(lake, sql, format=format, limit=limit, output=output, limits=limits))
 
 
 @app.command()
@@ -144,13 +191,40 @@ def status(
     lake: Lake,
     format: Shape = "table",  # noqa: A002
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 if a finished run does not account for every file.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Also verify the lake: read every file, compare every count. Exit with 1 on errors.",
+        ),
     ] = False,
 ) -> None:
     """Show runs, assets by state, and failures by reason."""
     from jobs.status import run_status
 
     raise typer.Exit(run_status(lake, format=format, check=check))
+
+
+@app.command("try")
+def try_(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="One file, or the URL of one.")],
+    page: Annotated[int | None, typer.Option("--page", metavar="N", min=1, help="Only this page.")] = None,
+    at: Annotated[
+        float | None, typer.Option("--at", metavar="SECONDS", min=0, help="Only the span with this time.")
+    ] = None,
+    profile: Profile = "embedded",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    format: Shape = "table",  # noqa: A002
+) -> None:
+    """Read one file, or a place in it, and show what comes out.
+
+    Needs no lake and no cluster; ingests nothing. Exit code 3 when something failed.
+    """
+    from jobs.try_file import run_try
+    from schemas.config import load_config
+
+    effective = load_config(profile, config, settings or [])
+    raise typer.Exit(run_try(source, effective, page=page, at_seconds=at, format=format))
 
 
 @app.command()
@@ -174,6 +248,18 @@ def retry(
 
 
 @app.command()
+def repair(lake: Lake) -> None:
+    """Take out what is not sound, so that the next ingest makes it again.
+
+    Data files that cannot be read are dropped, and assets whose rows do not fit together are
+    forgotten; status --check names both. Restore what you have a backup of first.
+    """
+    from jobs.repair import run_repair
+
+    raise typer.Exit(run_repair(lake))
+
+
+@app.command()
 def compact(
     lake: Lake,
     retention_hours: Annotated[
@@ -182,14 +268,17 @@ def compact(
             "--retention-hours", metavar="N", min=0, help="Keep replaced files this long for their readers."
         ),
     ] = 168,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for a running ingest.")
+    ] = 0.0,
 ) -> None:
     """Drop superseded rows and merge small files.
 
-    No ingest may run meanwhile.
+    Refused while an ingest is running; readers are not disturbed.
     """
     from jobs.compact import run_compact
 
-    raise typer.Exit(run_compact(lake, retention_hours=retention_hours))
+    raise typer.Exit(run_compact(lake, retention_hours=retention_hours, wait_seconds=wait))
 
 
 @app.command()
@@ -207,6 +296,9 @@ def main() -> None:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app()
+    except SystemExit as end:
+        _leave_abruptly_if_needed(end)
+        raise
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -217,15 +309,21 @@ def main() -> None:
         sys.exit(_explain(error))
 
 
+def _leave_abruptly_if_needed(end: SystemExit) -> None:
+    session = sys.modules.get("cluster.session")
+    if session is not None:
+        session.leave_abruptly(end.code if isinstance(end.code, int) else EXIT_BROKEN)
+
+
 def _explain(error: Exception) -> int:
-    from jobs.output import complain
+    from jobs.output import complain, note
     from operators.lake import LakeError
     from schemas.config import ConfigError
 
     if isinstance(error, ConfigError | LakeError):
         return complain(str(error), EXIT_USAGE)
     if {"-v", "--verbose"} & set(sys.argv):
-        traceback.print_exception(error)
+        note("".join(traceback.format_exception(error)))
     else:
         sys.stderr.write("(--verbose shows where it happened.)\n")
     return complain(f"{type(error).__name__}: {error}", EXIT_BROKEN)

@@ -1,11 +1,14 @@
-"""Finished assets are composed on the cluster and committed while the run goes on.
+"""Finished work is made durable while the run goes on: units as they come, assets when complete.
 
-Composing is text work of milliseconds, so assets are sent in groups; committing is the
-driver's alone. Both happen in a thread beside the one that takes rows from the pipeline, so
-that neither waits for the other; a bounded queue between them keeps memory in check.
+Units go to the lake within `store.commit_seconds`, long before their asset is complete, so
+that a run that dies has little to do again. Complete assets are composed on the cluster, in
+groups, because composing is text work of milliseconds; committing is the driver's alone. All
+of it happens in a thread beside the one that takes rows from the pipeline, so that neither
+waits for the other; a bounded queue between them keeps memory in check.
 """
 
 import queue
+import sys
 import threading
 import time
 import uuid
@@ -15,23 +18,48 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import ray
+from ray.exceptions import RayError
 
 from operators.commit import commit
 from operators.compose import Composed, compose, compose_failed
 from operators.fan_in import Complete
 from operators.lake import DataFile, Lake
+from operators.unit_store import (
+    Index,
+    plan_of,
+    plan_row,
+    unit_rows,
+    worth_keeping,
+    write_plans,
+    write_units,
+)
 from operators.write import rows_of, write_rows
 from schemas.arrow import from_table
 from schemas.config import Config
 from schemas.failure import Failure, Reason, Stage
+from schemas.media import Asset
 from schemas.perception import Perception
-from schemas.tables import CHILDREN, AssetRow
+from schemas.tables import CHILDREN, AssetRow, PlanRow
 
 _GROUP_UNITS = 256
 """Units composed by one task: some megabytes of text, some hundred milliseconds of work."""
 
-_QUEUE_ASSETS = 512
+_QUEUE_ITEMS = 512
 _TASKS_IN_FLIGHT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Assets to be composed together."""
+
+    assets: list[pa.Table]
+    """For each asset its `Perception` rows."""
+    config: Config
+    run_id: str
+    at: datetime
+    """The time of ingest to state."""
+    known_plans: frozenset[str]
+    """Those of their plans that the lake holds already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +70,28 @@ class Written:
     files: list[DataFile]
 
 
-def compose_and_write(
-    lake: Lake, assets: Sequence[pa.Table], config: Config, run_id: str, at: datetime
-) -> Written:
-    """Compose a group of assets and write one file for each child table.
-
-    Args:
-        lake: Where to write.
-        assets: For each asset its `Perception` rows.
-        config: The run's configuration.
-        run_id: The run's id.
-        at: The time of ingest to state.
-    """
-    composed = [_compose_one(from_table(Perception, rows), config, run_id, at) for rows in assets]
+def compose_and_write(lake: Lake, group: Group) -> Written:
+    """Compose a group of assets and write one file for each table that got rows."""
+    composed: list[Composed] = []
+    plans: list[PlanRow] = []
+    for rows in group.assets:
+        perceptions = from_table(Perception, rows)
+        item = _compose_one(perceptions, group)
+        composed.append(item)
+        if item.asset.plan_id and item.asset.plan_id not in group.known_plans:
+            plans.append(plan_row(perceptions, group.config, group.run_id, group.at))
     files = [
         write_rows(lake, table, [row for item in composed for row in getattr(item, table)])
         for table in CHILDREN
     ]
+    files.append(write_plans(lake, plans) if plans else None)
     return Written([item.asset for item in composed], rows_of(files))
 
 
-def _compose_one(perceptions: list[Perception], config: Config, run_id: str, at: datetime) -> Composed:
+def _compose_one(perceptions: list[Perception], group: Group) -> Composed:
     """Compose one asset; an error of ours costs this asset, with a reason, and no other."""
     write_id = uuid.uuid4().hex
+    config, run_id, at = group.config, group.run_id, group.at
     try:
         return compose(perceptions, config, run_id=run_id, at=at, write_id=write_id)
     except Exception as error:  # the boundary that keeps one asset from taking its group along
@@ -77,11 +104,24 @@ def _compose_one(perceptions: list[Perception], config: Config, run_id: str, at:
 _compose_task = ray.remote(num_cpus=0, max_retries=2)(compose_and_write)
 
 
+@dataclass(frozen=True, slots=True)
+class _Composing:
+    """A group under way: the task, and what it was given, should the cluster be lost."""
+
+    task: "ray.ObjectRef[Written] | None"
+    group: Group
+
+
 class Committer:
     """The thread that composes and commits. Use as a context manager."""
 
     def __init__(
-        self, lake: Lake, config: Config, run_id: str, on_commit: Callable[[Sequence[AssetRow]], None]
+        self,
+        lake: Lake,
+        config: Config,
+        run_id: str,
+        on_commit: Callable[[Sequence[AssetRow]], None],
+        may_commit: Callable[[], None],
     ) -> None:
         """Prepare; the thread starts on entering.
 
@@ -90,14 +130,24 @@ class Committer:
             config: The run's configuration.
             run_id: The run's id.
             on_commit: Called in the thread with the rows that have just become visible.
+            may_commit: Called in the thread before each commit; raises when this run may no
+                longer write.
         """
         self.lake = lake
         self.config = config
         self.run_id = run_id
         self.on_commit = on_commit
-        self._queue: queue.Queue[Complete | None] = queue.Queue(_QUEUE_ASSETS)
+        self.may_commit = may_commit
+        self.plans: Index | None = None
+        """Plans that the lake held when the run began."""
+        self._queue: queue.Queue[Complete | pa.Table | threading.Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
+        self._units: list[pa.Table] = []
+        self._composing: list[_Composing] = []
+        self._cluster_is_gone = False
+        self._written: list[Written] = []
+        self._committed_at = time.monotonic()
 
     def __enter__(self) -> "Committer":
         """Start the thread."""
@@ -108,8 +158,18 @@ class Committer:
         """Commit what has been put, also when the run is broken off, and end the thread."""
         self._put(None)
         self._thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what broke the thread, if anything did."""
         if self._error is not None:
             raise self._error
+
+    def put_units(self, perceptions: pa.Table) -> None:
+        """Hand over rows of `Perception`; those worth keeping will be found by later runs."""
+        kept = worth_keeping(perceptions)
+        if kept.num_rows:
+            self._put(kept)
 
     def put(self, complete: Complete) -> None:
         """Hand over a complete asset; waits when too many are under way.
@@ -119,7 +179,22 @@ class Committer:
         """
         self._put(complete)
 
-    def _put(self, item: Complete | None) -> None:
+    def cluster_is_gone(self) -> None:
+        """Do not speak to the cluster again; what it had under way is composed here."""
+        self._cluster_is_gone = True
+
+    def flush(self) -> None:
+        """Wait until all that has been put is committed.
+
+        Raises:
+            Exception: What broke the thread.
+        """
+        done = threading.Event()
+        self._put(done)
+        while not done.wait(0.2):
+            self.check()
+
+    def _put(self, item: Complete | pa.Table | threading.Event | None) -> None:
         while self._error is None:
             try:
                 self._queue.put(item, timeout=1)
@@ -136,26 +211,26 @@ class Committer:
             self._error = error
 
     def _loop(self) -> None:
-        tasks: list[ray.ObjectRef[Written]] = []
-        written: list[Written] = []
-        committed_at = time.monotonic()
-        open_ended = True
-        while open_ended or tasks:
-            group, open_ended = self._next_group() if open_ended else ([], False)
+        while True:
+            group, sign = self._next()
             if group:
-                rows = [complete.rows for complete in group]
-                tasks.append(
-                    _compose_task.remote(self.lake, rows, self.config, self.run_id, datetime.now(UTC))
-                )
-            done, tasks = _finished(tasks, wait=not open_ended or len(tasks) >= _TASKS_IN_FLIGHT)
-            written += done
-            if self._due(written, committed_at):
-                self._commit(written)
-                written, committed_at = [], time.monotonic()
-        self._commit(written)
+                self._compose(group)
+            if sign is not _GO_ON:
+                self._finish()
+            if isinstance(sign, threading.Event):
+                sign.set()
+            elif sign is None:
+                return
+            self._collect(wait=len(self._composing) >= _TASKS_IN_FLIGHT)
+            if self._due():
+                self._commit()
 
-    def _next_group(self) -> tuple[list[Complete], bool]:
-        """Take assets until there are enough units, or none has come for half a second."""
+    def _next(self) -> tuple[list[Complete], "threading.Event | str | None"]:
+        """Take assets until there are enough units, or none has come for half a second.
+
+        Units on the way are put aside. The sign says how to go on: null is the end, an event
+        wants to be set when all is committed.
+        """
         group: list[Complete] = []
         units = 0
         while units < _GROUP_UNITS:
@@ -163,29 +238,78 @@ class Committer:
                 item = self._queue.get(timeout=0.5)
             except queue.Empty:
                 break
-            if item is None:
-                return group, False
-            group.append(item)
-            units += item.rows.num_rows
-        return group, True
+            if isinstance(item, pa.Table):
+                self._units.append(item)
+                units += item.num_rows
+            elif isinstance(item, Complete):
+                group.append(item)
+                units += item.rows.num_rows
+            else:
+                return group, item
+        return group, _GO_ON
 
-    def _due(self, written: Sequence[Written], committed_at: float) -> bool:
+    def _compose(self, complete: Sequence[Complete]) -> None:
+        plans = [plan_of(item.asset, self.config) for item in complete if _is_read(item.asset)]
+        known = frozenset(self.plans.find(plans) if self.plans is not None else ())
+        rows = [item.rows for item in complete]
+        group = Group(rows, self.config, self.run_id, datetime.now(UTC), known)
+        task = None if self._cluster_is_gone else _compose_task.remote(self.lake, group)
+        self._composing.append(_Composing(task, group))
+
+    def _collect(self, *, wait: bool) -> None:
+        """Take what composing has finished; with `wait`, at least one group."""
+        while self._composing:
+            first = self._composing[0]
+            task = self._task(first)
+            if not wait and task is not None and not ray.wait([task], timeout=0, fetch_local=True)[0]:
+                return
+            self._written.append(self._result(first))
+            del self._composing[0]
+            wait = False
+
+    def _result(self, composing: _Composing) -> Written:
+        """Wait for a group; where the cluster has lost it, compose it here."""
+        try:
+            while (task := self._task(composing)) is not None:
+                if ray.wait([task], timeout=1, fetch_local=True)[0]:
+                    return ray.get(task)
+        except (RayError, RuntimeError, ValueError) as error:
+            print(f"Composing here, because the cluster did not: {error}", file=sys.stderr)
+        return compose_and_write(self.lake, composing.group)
+
+    def _task(self, composing: _Composing) -> "ray.ObjectRef[Written] | None":
+        """Return the task while the cluster that has it is there."""
+        return None if self._cluster_is_gone else composing.task
+
+    def _finish(self) -> None:
+        while self._composing:
+            self._collect(wait=True)
+        self._commit()
+
+    def _due(self) -> bool:
         store = self.config.store
-        count = sum(len(item.assets) for item in written)
-        waited = time.monotonic() - committed_at
-        return count > 0 and (count >= store.commit_assets or waited >= store.commit_seconds)
+        if not self._written and not self._units:
+            return False
+        count = sum(len(item.assets) for item in self._written)
+        return count >= store.commit_assets or time.monotonic() - self._committed_at >= store.commit_seconds
 
-    def _commit(self, written: Sequence[Written]) -> None:
-        assets = [row for item in written for row in item.assets]
-        if assets:
-            commit(self.lake, assets, [file for item in written for file in item.files])
-            self.on_commit(assets)
+    def _commit(self) -> None:
+        """Commit units first: an asset must never be there without what it was made of."""
+        if not self._units and not self._written:
+            return
+        self.may_commit()
+        files = [file for item in self._written for file in item.files]
+        if self._units:
+            rows = unit_rows(pa.concat_tables(self._units), self.run_id, datetime.now(UTC))
+            files.insert(0, write_units(self.lake, rows))
+        assets = [row for item in self._written for row in item.assets]
+        commit(self.lake, assets, files)
+        self._units, self._written, self._committed_at = [], [], time.monotonic()
+        self.on_commit(assets)
 
 
-def _finished(
-    tasks: list[ray.ObjectRef[Written]], *, wait: bool
-) -> tuple[list[Written], list[ray.ObjectRef[Written]]]:
-    if not tasks:
-        return [], []
-    done, rest = ray.wait(tasks, num_returns=1, timeout=None if wait else 0, fetch_local=True)
-    return ray.get(done), rest
+_GO_ON = "go on"
+
+
+def _is_read(asset: Asset) -> bool:
+    return bool(asset.content_hash)

@@ -28,6 +28,11 @@ class Ledger:
         self.failures: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.units = 0
+        """Units computed by this run."""
+        self.recalled = 0
+        """Units found in the lake."""
+        self.vanished = 0
+        self.pruned = 0
         self.totals: Counter[str] = Counter()
         self._costs: dict[str, list[float]] = {}
         self._lock = threading.Lock()
@@ -40,7 +45,8 @@ class Ledger:
     def perceived(self, header: Header) -> None:
         """Count a unit that has come back."""
         with self._lock:
-            self.units += 1
+            self.recalled += header.recalled
+            self.units += not header.recalled
             self.totals["sampled"] += header.sampled
             self.failures.update(failure.reason for failure in header.failures if header.skipped is None)
             for cost in header.costs:

@@ -3,7 +3,9 @@
 Two readers need different things: a program wants every value, unchanged and in a format it
 knows; a person wants few, aligned columns on a screen. Texts come from files that strangers
 made, so nothing in them may steer the terminal: whatever a terminal would take for a command
-is replaced before it is shown.
+is replaced before it is shown. A spreadsheet takes text for commands too: in CSV, text that it
+would compute gets a leading apostrophe (the advice of OWASP, CSV Injection). JSON and Parquet are
+for programs and give every text as it is.
 """
 
 import base64
@@ -58,6 +60,11 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_shown, text.replace("\r\n", "\n").expandtabs(4)))
+
+
+def one_line(text: str) -> str:
+    """Clean a text that belongs on one line, such as the name of a file: breaks become ␊."""
+    return clean(text).replace("\n", "␊")
 
 
 def _shown(char: str) -> str:
@@ -252,8 +259,9 @@ def _plain(value: Any) -> Any:
 def _write_csv(
     names: Sequence[str], batches: Iterable[pa.RecordBatch], target: TextIO, terminal: bool
 ) -> int:
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow([clean(name) for name in names] if terminal else names)
+    writer = csv.writer(_Lines(target))
+    header = [defused(name) for name in names]
+    writer.writerow([clean(name) for name in header] if terminal else header)
     rows = 0
     for row in _rows(batches):
         cells = [_csv_cell(value) for value in row]
@@ -262,11 +270,32 @@ def _write_csv(
     return rows
 
 
+class _Lines:
+    """Ends rows with a line feed; the writer quotes a carriage return only if rows end with it."""
+
+    def __init__(self, target: TextIO) -> None:
+        self._target = target
+
+    def write(self, row: str) -> int:
+        return self._target.write(row.removesuffix("\r\n") + "\n")
+
+
 def _csv_cell(value: Any) -> str:
     plain = _plain(value)
     if plain is None:
         return ""
-    return plain if isinstance(plain, str) else _json(plain)
+    return defused(plain) if isinstance(plain, str) else _json(plain)
+
+
+def defused(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would compute; numbers stay numbers."""
+    if text.startswith(_COMPUTED) and not _NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+_COMPUTED = tuple("=+-@\t\r\n＝＋－＠")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def _write_table(
@@ -307,7 +336,7 @@ def grid(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for index, name in enumerate(names):
         numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
-        table.add_column(Text(clean(name)), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(one_line(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     return table
@@ -318,7 +347,7 @@ def _print_records(screen: Console, names: Sequence[str], rows: Sequence[Sequenc
         screen.rule(Text(f"row {number}"), align="left", style="dim")
         fields = Table.grid(padding=(0, 2))
         for name, value in zip(names, row, strict=True):
-            fields.add_row(Text(clean(name), style="bold"), _cell(value))
+            fields.add_row(Text(one_line(name), style="bold"), _cell(value))
         screen.print(fields)
 
 

@@ -1,14 +1,16 @@
 """`gloss query`: SQL over a lake, for people and programs."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from jobs.output import EXIT_BROKEN, EXIT_OK, EXIT_USAGE, check_format, complain, emit, note
-from jobs.read_only import connect_read_only, open_lake
+from jobs.read_only import LimitError, Limits, open_lake, read_only
 from operators.lake import LakeError
 from schemas.arrow import arrow_schema
 from schemas.config import ConfigError
@@ -19,7 +21,7 @@ _TABLE_ROWS = 1000
 
 _BATCH_ROWS = 10_000
 
-_BROKEN = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.FatalException)
+_BROKEN = (duckdb.IOException, duckdb.InternalException, duckdb.FatalException)
 """What is not the query's fault."""
 
 
@@ -38,6 +40,7 @@ def run_query(
     format: str = "table",  # noqa: A002
     limit: int | None = None,
     output: Path | None = None,
+    limits: Limits | None = None,
     storage_options: dict[str, str] | None = None,
 ) -> int:
     """Run one SELECT over the views of a lake and write its rows.
@@ -48,6 +51,7 @@ def run_query(
         format: table, json, csv or parquet.
         limit: Most rows; null means all, and 1,000 for tables on a screen.
         output: File to write instead of stdout.
+        limits: What the query may cost; the process ends if it cannot be stopped otherwise.
         storage_options: Options of the object store.
 
     Returns:
@@ -55,23 +59,28 @@ def run_query(
     """
     try:
         check_format(format, output)
-        connection = connect_read_only(open_lake(lake_uri, storage_options))
-    except (LakeError, ConfigError) as error:
+        with read_only(open_lake(lake_uri, storage_options), limits) as connection:
+            _answer(connection, sql, format, limit, output)
+    except (LakeError, QueryError, ConfigError) as error:
         return complain(str(error))
-    try:
-        _answer(connection, sql, format, limit, output)
-    except (QueryError, ConfigError) as error:
-        return complain(str(error))
+    except LimitError as error:
+        return complain(f"The query was ended. {error} {_MORE[error.option]}")
     except _Interrupted as error:
-        usage = not str(error).startswith(("IO Error", "Out of Memory", "INTERNAL", "FATAL"))
+        usage = not str(error).startswith(("IO Error", "INTERNAL", "FATAL"))
         return complain(f"The query broke. {error}", EXIT_USAGE if usage else EXIT_BROKEN)
     except _BROKEN as error:
         return complain(f"Reading the lake broke: {_first_words(error)}", EXIT_BROKEN)
     except duckdb.Error as error:
         return complain(explain(error, sql))
-    finally:
-        connection.close()
     return EXIT_OK
+
+
+_MORE = {
+    "timeout": "Ask for less, or give it more with --timeout SECONDS (0 for no limit).",
+    "memory": "Ask for fewer rows or shorter texts, or give it more with --memory SIZE.",
+    "spill": "Sort or join fewer rows, or give it more with --spill SIZE; TMPDIR says where it lies.",
+}
+"""What to do when a limit is met."""
 
 
 def _answer(
@@ -117,9 +126,50 @@ def check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     if kind == duckdb.StatementType.MULTI:
         msg = "This statement would create types. Name the values: PIVOT t ON kind IN ('video', 'image') …"
         raise QueryError(msg)
-    if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+    if kind == duckdb.StatementType.EXPLAIN:
+        # EXPLAIN ANALYZE runs what it explains.
+        check_statement(connection, _EXPLAIN.sub("", statements[0].query, count=1))
+        return
+    if kind != duckdb.StatementType.SELECT:
         msg = f"Wanted a SELECT, because queries only read; found {kind.name}."
         raise QueryError(msg)
+    writing = _nodes(connection, statements[0].query) - _READING
+    if writing:
+        names = ", ".join(sorted(name.partition("_")[0] for name in writing))
+        msg = f"Wanted a SELECT, because queries only read; found {names} inside it."
+        raise QueryError(msg)
+
+
+_EXPLAIN = re.compile(
+    r"(\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN(\s+ANALYZE\b|\s*\([^)]*\))*", re.IGNORECASE | re.DOTALL
+)
+
+_READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+"""Kinds of query that DuckDB's parser finds in a statement; others write (`WITH x AS (COPY …)`)."""
+
+
+def _nodes(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """List the kinds of query within a SELECT, as its parse tree names them."""
+    ((text,),) = connection.execute("SELECT json_serialize_sql($sql)", {"sql": sql}).fetchall()
+    try:
+        tree = json.loads(text)
+    except RecursionError:
+        msg = "This statement is nested too deeply. Write it with WITH."
+        raise QueryError(msg) from None
+    if tree["error"]:
+        msg = f"This statement cannot be checked ({tree.get('error_message')}). Write it as a plain SELECT."
+        raise QueryError(msg)
+    found: set[str] = set()
+    waiting: list[Any] = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            kind = item.get("type")
+            found |= {kind} if isinstance(kind, str) and kind.endswith("_NODE") else set()
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+    return found
 
 
 def explain(error: duckdb.Error, sql: str) -> str:

@@ -30,6 +30,11 @@ def report(stream: TextIO, lake: Lake, run: RunRow, ledger: Ledger, unchanged_fa
         console.print(_found(ledger), markup=False)
         console.print(_stages(run))
     _failures(console, lake, run)
+    if run.recalled:
+        console.print(f"Units: {run.units} computed, {run.recalled} found in the lake", markup=False)
+    if run.vanished:
+        gone = "removed" if run.pruned else "kept; --prune removes them"
+        console.print(f"{run.vanished} assets whose file is gone from the sources: {gone}", markup=False)
     if unchanged_failed:
         console.print(
             f"{unchanged_failed} of the unchanged files failed before, wholly or in part; "

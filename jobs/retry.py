@@ -1,15 +1,23 @@
 """`gloss retry`: only what failed, wholly or in part."""
 
 import sys
+from collections.abc import Sequence
 
-from jobs.ingest import EXIT_OK, Work, run
+from jobs.bury import bury_the_dead
+from jobs.ingest import EXIT_OK, create, open_target
+from jobs.plan import Work
+from jobs.run import Task, run
+from operators.claim import Claim
 from operators.discover import Discovery, SourceError, discover
 from operators.lake import Lake
 from schemas.config import Config
+from schemas.media import Listing
 
 
 def run_retry(lake: str, config: Config | None = None, *, verbose: bool = False) -> int:
     """Ingest again the assets that are in the lake as failed or partial.
+
+    What of them was read is in the lake; only the rest is done.
 
     Args:
         lake: The lake.
@@ -21,35 +29,30 @@ def run_retry(lake: str, config: Config | None = None, *, verbose: bool = False)
         as failed.
 
     Raises:
-        LakeError: There is no lake.
+        LakeError: There is no lake, or another run is writing to it.
         ConfigError: The run is impossible.
     """
-    target = Lake(lake)
-    connection = target.connect()
-    failed = connection.execute("SELECT uri FROM assets WHERE status <> 'ok' ORDER BY uri").fetchall()
-    if not failed:
-        sys.stderr.write("Nothing to retry: no asset is failed or partial.\n")
-        return EXIT_OK
-    if config is None:
-        (stored,) = connection.execute(
-            "SELECT config FROM runs ORDER BY started_at DESC, run_id LIMIT 1"
-        ).fetchall()
-        config = Config.model_validate_json(stored[0])
-    target = Lake(lake, config.store.storage_options)
-    found, gone = _find([uri for (uri,) in failed], config)
-    listings = found.listings
-    work = Work(listings, {"retry": len(listings)}, unchanged=[], unsupported=[], unchanged_failed=gone)
-    return run(
-        target,
-        config,
-        Discovery(listings, [], []),
-        work,
-        sources=[item.uri for item in listings],
-        verbose=verbose,
-    )
+    with Lake(lake).connect() as connection:
+        failed = connection.execute("SELECT uri FROM assets WHERE status <> 'ok' ORDER BY uri").fetchall()
+        if not failed:
+            sys.stderr.write("Nothing to retry: no asset is failed or partial.\n")
+            return EXIT_OK
+        if config is None:
+            (stored,) = connection.execute(
+                "SELECT config FROM runs ORDER BY started_at DESC, run_id LIMIT 1"
+            ).fetchall()
+            config = Config.model_validate_json(stored[0])
+    target = open_target(lake, config)
+    create(target)
+    listings, gone = _find([uri for (uri,) in failed], config)
+    work = Work(listings, {"retry": len(listings)}, unchanged_failed=gone)
+    task = Task(Discovery(listings, [], []), work, [item.uri for item in listings])
+    with Claim(target, task.run_id, what="retry", wait_seconds=config.run.wait_seconds) as claim:
+        bury_the_dead(target)
+        return run(target, config, task, claim, verbose=verbose)
 
 
-def _find(uris: list[str], config: Config) -> tuple[Discovery, int]:
+def _find(uris: Sequence[str], config: Config) -> tuple[list[Listing], int]:
     """List the files again, one by one: some may be gone."""
     listings = []
     gone = 0
@@ -61,4 +64,4 @@ def _find(uris: list[str], config: Config) -> tuple[Discovery, int]:
             gone += 1
             continue
         listings += [item for item in found.listings if item.uri == uri]
-    return Discovery(listings, [], []), gone
+    return listings, gone

@@ -29,8 +29,9 @@ from jobs.output import (
     emit_rows,
     file_name,
     note,
+    one_line,
 )
-from jobs.read_only import open_lake
+from jobs.read_only import LimitError, open_lake, read_only
 from operators.lake import LakeError
 from schemas.config import ConfigError
 
@@ -183,12 +184,12 @@ def run_search(
     """
     try:
         check_format(format)
-        with open_lake(lake_uri, storage_options).connect() as connection:
+        with read_only(open_lake(lake_uri, storage_options)) as connection:
             rows = search(connection, words, limit)
             terms = parse(connection, words)
     except (LakeError, ConfigError, SearchError) as error:
         return complain(str(error))
-    except duckdb.Error as error:
+    except (duckdb.Error, LimitError) as error:
         return complain(f"Reading the lake broke: {error}", EXIT_BROKEN)
     if format == "table":
         _print(rows, terms)
@@ -351,7 +352,7 @@ def _print(rows: list[dict[str, Any]], terms: list[Term]) -> None:
         place = f"page {row['page']}" if row["page"] is not None else clock(row["start_seconds"])
         table.add_row(
             Text(str(row["rank"]), style="dim"),
-            Text(clean(file_name(row["uri"]))),
+            Text(one_line(file_name(row["uri"]))),
             Text(place, style="cyan"),
             Text(row["where"], style="dim"),
             _marked(row["snippet"], terms),

@@ -19,10 +19,12 @@ from jobs.output import (
     complain,
     console,
     emit_json,
+    file_name,
     grid,
+    one_line,
     size,
 )
-from jobs.read_only import open_lake
+from jobs.read_only import LimitError, open_lake, read_only
 from operators.lake import LakeError
 from schemas.config import ConfigError
 
@@ -72,11 +74,11 @@ def run_show(
     """
     try:
         check_format(format, known=("table", "json"))
-        with open_lake(lake_uri, storage_options).connect() as connection:
+        with read_only(open_lake(lake_uri, storage_options)) as connection:
             story = tell(connection, find_asset(connection, asset))
     except (LakeError, ConfigError, AssetError) as error:
         return complain(str(error))
-    except duckdb.Error as error:
+    except (duckdb.Error, LimitError) as error:
         return complain(f"Reading the lake broke: {error}", EXIT_BROKEN)
     if format == "json":
         emit_json([story])
@@ -117,7 +119,7 @@ def find_asset(connection: duckdb.DuckDBPyConnection, name: str) -> str:
         )
         raise AssetError(msg)
     if len(rows) > 1:
-        named = [f"  {row[2]}  {row[3]}" for row in rows[:_MOST_NAMED]]
+        named = [f"  {one_line(row[2])}  {one_line(row[3])}" for row in rows[:_MOST_NAMED]]
         more = [f"  … and {len(rows) - _MOST_NAMED} more"] if len(rows) > _MOST_NAMED else []
         msg = "\n".join([f"{name!r} fits {len(rows)} assets; name one of them:", *named, *more])
         raise AssetError(msg)
@@ -143,7 +145,7 @@ def _print(screen: Console, story: dict[str, Any]) -> None:
     _print_facts(screen, story)
     if story["summary"]:
         _head(screen, "Summary")
-        screen.print(Text(clean(story["summary"])))
+        screen.print(Text(one_line(story["summary"])))
     if story["segments"]:
         _head(screen, "Segments")
         screen.print(grid(("", "where", "title", "summary"), [_segment(row) for row in story["segments"]]))
@@ -153,13 +155,8 @@ def _print(screen: Console, story: dict[str, Any]) -> None:
             _print_clip(screen, row)
     if story["failures"]:
         _head(screen, "Failures")
-        names = ("where", "stage", "reason", "message")
-        screen.print(
-            grid(
-                names,
-                [(place(row), row["stage"], row["reason"], row["message"]) for row in story["failures"]],
-            )
-        )
+        for row in story["failures"]:
+            _print_failure(screen, row)
     _print_work(screen, story)
 
 
@@ -168,7 +165,7 @@ def _head(screen: Console, title: str) -> None:
 
 
 def _print_facts(screen: Console, story: dict[str, Any]) -> None:
-    screen.print(Text(clean(story["title"] or story["uri"].rpartition("/")[2]), style="bold"))
+    screen.print(Text(one_line(story["title"] or file_name(story["uri"])), style="bold"))
     size_px = f"{story['width_px']} × {story['height_px']}" if story["width_px"] else None
     codecs = [story["video_codec"], story["audio_codec"]]
     facts = {
@@ -187,7 +184,7 @@ def _print_facts(screen: Console, story: dict[str, Any]) -> None:
     }
     for name, value in facts.items():
         if value is not None:
-            screen.print(Text(f"{name:<10} ", style="dim").append(clean(str(value)), style="none"))
+            screen.print(Text(f"{name:<10} ", style="dim").append(one_line(str(value)), style="none"))
 
 
 def place(row: dict[str, Any]) -> str:
@@ -209,13 +206,23 @@ def _segment(row: dict[str, Any]) -> tuple[Any, ...]:
 def _print_clip(screen: Console, row: dict[str, Any]) -> None:
     turned = f", turned by {row['turned_degrees']}°" if row["turned_degrees"] else ""
     source = f" ({row['text_source']}{turned})" if row["text_source"] != "none" else ""
-    title = f"  {clean(row['title'])}" if row["title"] else ""
+    title = f"  {one_line(row['title'])}" if row["title"] else ""
     screen.print(Text(f"{place(row)}{title}", style="bold").append(source, style="dim not bold"))
     for mark, text in (("", row["ocr_text"]), ("“", row["transcript"]), ("[", row["caption"])):
         if text:
             shown = clean(text if len(text) <= _CLIP_CHARS else f"{text[:_CLIP_CHARS]}…")
             closing = {"": "", "“": "”", "[": "]"}[mark]
             screen.print(Text("\n".join(f"    {line}" for line in f"{mark}{shown}{closing}".splitlines())))
+
+
+def _print_failure(screen: Console, row: dict[str, Any]) -> None:
+    screen.print(
+        Text(f"{place(row)}  ", style="bold").append(f"{row['stage']}: {row['reason']}", style="not bold")
+    )
+    screen.print(Text(f"    {one_line(row['message'])}"))
+    if row["reproduce"]:
+        # A name with control characters cannot be copied from a screen; --format json gives it whole.
+        screen.print(Text(f"    $ {one_line(row['reproduce'])}", style="dim"))
 
 
 def _print_work(screen: Console, story: dict[str, Any]) -> None:

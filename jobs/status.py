@@ -4,6 +4,8 @@ One look answers the morning's questions: did the night's run finish, did every 
 somewhere, what failed and why, how large is the lake.
 """
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import duckdb
@@ -20,9 +22,11 @@ from jobs.output import (
     file_name,
     grid,
     note,
+    one_line,
     size,
 )
-from jobs.read_only import open_lake
+from jobs.read_only import LimitError, open_lake, read_only
+from jobs.verify import Finding, check_lake
 from operators.lake import Lake, LakeError
 from schemas.config import ConfigError
 from schemas.tables import TABLES
@@ -64,33 +68,57 @@ def run_status(
     Args:
         lake_uri: Path or URL of the lake.
         format: table (for people) or json.
-        check: Also fail when the ledger of a finished run does not balance.
+        check: Also verify the lake, which reads all of it.
         storage_options: Options of the object store.
 
     Returns:
-        0, 2 for a lake that cannot be used, 1 when reading broke or the check failed.
+        0, 2 for a lake that cannot be used, 1 when reading broke or the check found an error.
     """
     try:
         check_format(format, known=("table", "json"))
         lake = open_lake(lake_uri, storage_options)
-        state = read_state(lake)
+        findings = check_lake(lake) if check else []
+        state = _state(lake, findings)
     except (LakeError, ConfigError) as error:
         return complain(str(error))
-    except duckdb.Error as error:
+    except (duckdb.Error, LimitError) as error:
         return complain(f"Reading the lake broke: {error}", EXIT_BROKEN)
     if format == "json":
-        emit_json([state])
+        emit_json([state | ({"findings": [asdict(item) for item in findings]} if check else {})])
     else:
         _print(state)
-    wrong = unbalanced(state["runs"])
-    if check and wrong:
-        return complain(f"The ledger does not balance in {', '.join(wrong)}.", EXIT_BROKEN)
-    return EXIT_OK
+        if check:
+            print_findings(findings)
+    errors = sum(item.severity == "error" for item in findings)
+    return (
+        complain(f"The check found {errors} error{'s' * (errors > 1)}.", EXIT_BROKEN) if errors else EXIT_OK
+    )
+
+
+def _state(lake: Lake, findings: Sequence[Finding]) -> dict[str, Any]:
+    """Collect what there is; where the check has found why that is impossible, nothing."""
+    try:
+        return read_state(lake)
+    except (duckdb.Error, LakeError):
+        if not any(item.check in ("table", "file") for item in findings):
+            raise
+        return {"lake": lake.uri, "runs": [], "assets": [], "failures": [], "skips": [], "tables": []}
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Show what a check found, for people."""
+    screen = console()
+    screen.print(Text("\nCheck", style="bold underline"))
+    if not findings:
+        screen.print(Text("Everything is in its place: files, rows and ledger."))
+        return
+    rows = [(item.severity, item.check, one_line(item.what), item.todo) for item in findings]
+    screen.print(grid(("", "check", "what", "what to do"), rows))
 
 
 def read_state(lake: Lake) -> dict[str, Any]:
     """Collect runs (newest first), assets by kind and status, failures, skips and sizes."""
-    with lake.connect() as connection:
+    with read_only(lake) as connection:
         return {
             "lake": lake.uri,
             "runs": _rows(connection, _RUNS_SQL),
@@ -118,9 +146,9 @@ def table_size(lake: Lake, name: str) -> dict[str, Any]:
     }
 
 
-def unbalanced(runs: list[dict[str, Any]]) -> list[str]:
-    """Name the finished runs in which ok + partial + failed + skipped is not what was discovered."""
-    return [run["run_id"] for run in runs if run["status"] == "finished" and not run["balanced"]]
+def unbalanced(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Name the runs that are over in which ok + partial + failed + skipped is not what was discovered."""
+    return [run["run_id"] for run in runs if run["status"] != "running" and not run["balanced"]]
 
 
 def _print(state: dict[str, Any]) -> None:
@@ -141,7 +169,7 @@ def _print(state: dict[str, Any]) -> None:
         (
             "Failures",
             ("reason", "stage", "failures", "assets", "example"),
-            [(*(list(row.values())[:4]), file_name(row["example"])) for row in state["failures"]],
+            [(*(list(row.values())[:4]), one_line(file_name(row["example"]))) for row in state["failures"]],
         ),
         ("Skipped files", ("reason", "files"), [tuple(row.values()) for row in state["skips"]]),
     ):

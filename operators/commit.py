@@ -3,7 +3,10 @@
 Child files are appended to their tables first, where no view shows them yet; then the rows of
 `assets` are merged, which is the commit: from then on the views show the new children and no
 longer those they replace. Dying between the two leaves rows that nothing refers to, which
-`gloss compact` removes. One process commits at a time: the driver.
+`gloss compact` removes. One process commits at a time: the driver, while it holds the claim.
+
+Every step may be done twice with the same outcome (Delta counts a path once, merges go by key), so
+that a store which stumbles, or which commits and then fails to say so, costs only time.
 """
 
 import time
@@ -11,11 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
+from deltalake.table import TableMerger
 from deltalake.transaction import AddAction
 
 from operators.lake import DataFile, Lake
+from operators.retrying import with_retries
 from schemas.arrow import arrow_schema, to_table
 from schemas.media import Asset
 from schemas.tables import TABLES, AssetRow, RunRow, SkipRow
@@ -40,18 +46,22 @@ def commit(lake: Lake, assets: Sequence[AssetRow], files: Iterable[DataFile]) ->
     append_files(lake, files)
     if assets:
         merge_assets(lake, assets)
-    lake.write_views()
+    with_retries(lake.write_views)
 
 
 def append_files(lake: Lake, files: Iterable[DataFile]) -> None:
     """Append data files that workers wrote, one transaction for each table."""
-    by_table: dict[str, list[DataFile]] = defaultdict(list)
+    by_table: dict[str, list[AddAction]] = defaultdict(list)
     for file in files:
-        by_table[file.table].append(file)
-    for name, group in by_table.items():
-        lake.table(name).create_write_transaction(
-            [add_action(file) for file in group], mode="append", schema=arrow_schema(TABLES[name])
-        )
+        by_table[file.table].append(add_action(file))
+    for name, actions in by_table.items():
+        with_retries(partial(_append, lake, name, actions))
+
+
+def _append(lake: Lake, table: str, actions: Sequence[AddAction]) -> None:
+    lake.table(table).create_write_transaction(
+        list(actions), mode="append", schema=arrow_schema(TABLES[table])
+    )
 
 
 def add_action(file: DataFile) -> AddAction:
@@ -83,12 +93,16 @@ def put_skips(lake: Lake, skips: Sequence[SkipRow]) -> None:
 
 
 def _merge(lake: Lake, table: str, rows: pa.Table, key: str) -> None:
-    (
-        lake.table(table)
-        .merge(rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target")
-        .when_matched_update_all()
-        .when_not_matched_insert_all()
-        .execute()
+    with_retries(
+        lambda: (
+            _merger(lake, table, rows, key).when_matched_update_all().when_not_matched_insert_all().execute()
+        )
+    )
+
+
+def _merger(lake: Lake, table: str, rows: pa.Table, key: str) -> TableMerger:
+    return lake.table(table).merge(
+        rows, f"target.{key} = source.{key}", source_alias="source", target_alias="target"
     )
 
 
@@ -105,14 +119,6 @@ def touch_assets(lake: Lake, assets: Sequence[Asset]) -> None:
         )
         for asset in assets
     ]
-    (
-        lake.table("assets")
-        .merge(
-            to_table(Touched, touched),
-            predicate="target.asset_id = source.asset_id",
-            source_alias="source",
-            target_alias="target",
-        )
-        .when_matched_update({name: f"source.{name}" for name in ("fingerprint", "modified_at", "etag")})
-        .execute()
-    )
+    updates = {name: f"source.{name}" for name in ("fingerprint", "modified_at", "etag")}
+    rows = to_table(Touched, touched)
+    with_retries(lambda: _merger(lake, "assets", rows, "asset_id").when_matched_update(updates).execute())

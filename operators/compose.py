@@ -13,10 +13,12 @@ from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
 from operators.draft import Draft, all_tokens
 from operators.language import detect_language
-from operators.perception_id import perception_id
+from operators.reproduce import reproduce
 from operators.segment import Segment
 from operators.summaries import Statement, Summaries, summarise, summary_text
 from operators.titles import file_title, metadata_title
+from operators.unit_id import perception_id
+from operators.unit_store import is_sound, plan_of
 from operators.words import inverse_frequencies
 from schemas.config import Config
 from schemas.failure import Failure
@@ -92,7 +94,9 @@ def compose(
     units = _in_order(perceptions)
     asset = units[0].asset
     stamp = _Stamp(asset.asset_id, asset.version, write_id, summary_version(config))
-    failures = [_failure_row(unit, failure, stamp, run_id, at) for unit in units for failure in unit.failures]
+    failures = [
+        _failure_row(unit, failure, stamp, run_id, at, config) for unit in units for failure in unit.failures
+    ]
     status = _status(units)
     if status == "failed":
         row = _asset_row(units, config, stamp, run_id, at, status, len(failures))
@@ -140,8 +144,10 @@ def compose_failed(
     units = _in_order(perceptions)
     asset = units[0].asset
     stamp = _Stamp(asset.asset_id, asset.version, write_id, summary_version(config))
-    failures = [_failure_row(unit, item, stamp, run_id, at) for unit in units for item in unit.failures]
-    failures.append(_failure_row(units[0], failure, stamp, run_id, at))
+    failures = [
+        _failure_row(unit, item, stamp, run_id, at, config) for unit in units for item in unit.failures
+    ]
+    failures.append(_failure_row(units[0], failure, stamp, run_id, at, config))
     row = _asset_row(units, config, stamp, run_id, at, "failed", len(failures))
     return Composed(row, failures=failures)
 
@@ -238,10 +244,11 @@ def _asset_row(
         ingested_at=at,
         content_hash=asset.content_hash,
         fingerprint=asset.fingerprint,
-        perception=perception_id(config),
+        perception=perception_id(config, asset.kind),
         modified_at=_modified_at(asset),
         etag=asset.etag,
         write_id=stamp.write_id,
+        plan_id=plan_of(asset, config) if is_sound(units) else "",
     )
 
 
@@ -392,7 +399,9 @@ def _citation_row(
     )
 
 
-def _failure_row(unit: Perception, failure: Failure, stamp: _Stamp, run_id: str, at: datetime) -> FailureRow:
+def _failure_row(
+    unit: Perception, failure: Failure, stamp: _Stamp, run_id: str, at: datetime, config: Config
+) -> FailureRow:
     """Say where a failure lies; what concerns a unit lies where the unit does."""
     place = unit.unit if failure.unit is not None else None
     start, end, page = failure.start_seconds, failure.end_seconds, failure.page
@@ -411,4 +420,5 @@ def _failure_row(unit: Perception, failure: Failure, stamp: _Stamp, run_id: str,
         run_id=run_id,
         at=at,
         write_id=stamp.write_id,
+        reproduce=reproduce(unit.asset.uri, page, start, config),
     )

@@ -6,6 +6,7 @@ demuxers of self-contained files are allowed, the bytes come from a Python file 
 every further file or URL the demuxer asks for is refused through its `io_open` hook.
 """
 
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ DEMUXERS = frozenset(
     }
 )
 """Demuxers whose files hold all their streams themselves."""
+
+_HEADERLESS = frozenset({"aac", "ac3", "mp3", "mpeg", "mpegts"})
+"""Formats that only repeat a mark: nothing but the end of the file says that it is not there."""
 
 _BUFFER_BYTES = 128 << 10
 """One read. Reading 3 MB of packets takes 43 ms at FFmpeg's 32 KiB, 28 ms at 128 KiB and
@@ -81,6 +85,10 @@ def open_container(file: BinaryIO | str, demuxer: str) -> InputContainer:
             )
         except av.error.InvalidDataError as error:
             raise _not_a(demuxer, reader, error) from error
+        except av.error.EOFError as error:
+            if demuxer in _HEADERLESS:
+                raise _not_a(demuxer, reader, error) from error
+            raise
 
 
 def _refuse(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
@@ -106,8 +114,9 @@ def as_input_error(error: Exception) -> InputError:
         return InputError(
             Reason.MEMORY, "The file asks for more memory than there is. It is damaged or hostile."
         )
-    if isinstance(error, EOFError):
-        return InputError(Reason.TRUNCATED, "The file ends before its header does. Copy it again.")
+    if isinstance(error, EOFError) or _ran_out(error):
+        msg = "The file ends before FFmpeg found in it what its header promises. Copy or download it again."
+        return InputError(Reason.TRUNCATED, msg)
     if isinstance(error, av.error.DecoderNotFoundError | av.error.PatchWelcomeError):
         return InputError(
             Reason.NO_CONTENT, f"No decoder for it ({error.strerror}). Convert it to a common codec."
@@ -119,8 +128,13 @@ def as_input_error(error: Exception) -> InputError:
     return InputError(Reason.UNREADABLE, f"Reading failed: {error}. Check its store and try again.")
 
 
+def _ran_out(error: Exception) -> bool:
+    """Tell whether a demuxer came to the end too early: an error of the store is raised as it is."""
+    return isinstance(error, av.error.FFmpegError) and error.errno == errno.EIO
+
+
 def _not_a(demuxer: str, file: BinaryIO | io.FileIO, error: av.error.FFmpegError) -> InputError:
-    if demuxer == "mov" and _last_box_is_cut(file):
+    if demuxer == "mov" and last_box_is_cut(file):
         msg = (
             "The file ends in the middle, before the index of its pictures (moov). Copy or download it again."
         )
@@ -129,11 +143,11 @@ def _not_a(demuxer: str, file: BinaryIO | io.FileIO, error: av.error.FFmpegError
     return InputError(Reason.CORRUPT, msg)
 
 
-def _last_box_is_cut(file: BinaryIO | io.FileIO) -> bool:
+def last_box_is_cut(file: BinaryIO | io.FileIO) -> bool:
     """Walk the top-level boxes of an MP4; tell whether one promises more than there is."""
     size_bytes = file.seek(0, os.SEEK_END)
     position = 0
-    while position + 16 <= size_bytes:
+    while position + 8 <= size_bytes:
         file.seek(position)
         head = file.read(16) or b""
         length = int.from_bytes(head[:4], "big")

@@ -1,8 +1,8 @@
 """Units become pictures, or words where a text layer gives them.
 
 Each unit of a task comes back exactly once. Decoding runs in a killable child: when it dies
-or hangs, the unit it was at is lost with a reason, and the units behind it are decoded by a
-fresh child.
+or hangs, the page it was at is lost with a reason, and the pages behind it are decoded by a
+fresh child; of a span of a video only the bad stretch is lost.
 """
 
 import time
@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from operators.bisect_span import DEADLY, bisect_span, lost_stretch, merge_parts
 from operators.decode_image import decode_image_frames
 from operators.decode_pdf import decode_pdf_pages
 from operators.decode_video import decode_span
-from operators.isolate import shared_sandbox
+from operators.isolate import Bounds, shared_sandbox
 from operators.probe import SANDBOX_MODULES
+from operators.retrying import is_transient
 from operators.source import open_source
 from operators.subtitles import read_sidecar, read_subtitle_tracks
 from schemas.config import Config
@@ -34,58 +36,94 @@ class Decode:
     def __call__(self, planned: Planned) -> Iterator[Perception]:
         """Decode the units of one task, in order, as they come out."""
         for position, perception in enumerate(self._decode(planned)):
-            yield perception if position else _with_plan(perception, planned)
+            yield perception if position else with_plan(perception, planned)
 
     def _decode(self, planned: Planned) -> Iterator[Perception]:
         asset, waiting = planned.asset, list(planned.units)
         if planned.skipped is not None or waiting[0].kind == UnitKind.NOTHING:
             yield from (Perception(asset, unit, skipped=planned.skipped) for unit in waiting)
             return
-        limits = self.config.limits
+        retries = 0
         while waiting:
-            sandbox = shared_sandbox(limits.memory_bytes, limits.unit_seconds, SANDBOX_MODULES)
             started = time.perf_counter()
             try:
-                for perception in sandbox.run(decode_units, asset, waiting, self.config):
+                for perception in self._run(asset, waiting):
                     assert perception.unit == waiting[0]
                     del waiting[0]
                     yield perception
-                    started = time.perf_counter()
+                    started, retries = time.perf_counter(), 0
                 if waiting:
                     msg = f"The decoder gave {len(waiting)} units too few. Please report this."
                     raise InputError(Reason.INTERNAL, msg)
             except InputError as error:
                 if not waiting:
                     return
-                yield lost(asset, waiting.pop(0), error, time.perf_counter() - started)
+                if error.transient and retries < len(_STORE_WAITS_SECONDS):
+                    time.sleep(_STORE_WAITS_SECONDS[retries])
+                    retries += 1
+                    continue
+                yield self._salvage(asset, waiting.pop(0), error, started)
+
+    def _run(
+        self, asset: Asset, units: list[Unit], item_seconds: float | None = None
+    ) -> Iterator[Perception]:
+        sandbox = shared_sandbox(Bounds.of(self.config.limits), SANDBOX_MODULES)
+        return sandbox.run(decode_units, asset, units, self.config, item_seconds=item_seconds)
+
+    def _salvage(self, asset: Asset, unit: Unit, error: InputError, started: float) -> Perception:
+        """Account for a unit that could not be decoded; of a span, keep what can be."""
+        if unit.kind != UnitKind.SPAN or error.reason not in DEADLY:
+            stage = Stage.SUBTITLES if unit.kind == UnitKind.SUBTITLES else Stage.DECODE
+            cost = Cost("decode", time.perf_counter() - started)
+            return Perception(asset, unit, failures=[lost_stretch(unit, error, stage)], costs=[cost])
+        limits, kept_bytes = self.config.limits, 0
+
+        def decode(part: Unit, deadline_seconds: float) -> Perception:
+            nonlocal kept_bytes
+            (perception,) = self._run(asset, [part], deadline_seconds)
+            kept_bytes += sum(len(picture.pixels) for picture in perception.pictures)
+            if kept_bytes > limits.output_bytes:
+                msg = (
+                    f"Wanted at most {limits.output_bytes} bytes of pictures from one span; found more. "
+                    "Raise limits.output_bytes."
+                )
+                raise InputError(Reason.TOO_LARGE, msg)
+            return perception
+
+        interval = self.config.sampling.interval_seconds
+        parts = bisect_span(unit, error, decode, interval, limits.unit_seconds)
+        return merge_parts(asset, unit, parts, time.perf_counter() - started)
 
 
-def lost(asset: Asset, unit: Unit, error: InputError, seconds: float = 0.0) -> Perception:
-    """Account for a unit that could not be decoded."""
-    stage = Stage.SUBTITLES if unit.kind == UnitKind.SUBTITLES else Stage.DECODE
-    failure = Failure(
-        stage, error.reason, error.message, unit.index, unit.page, unit.start_seconds, unit.end_seconds
-    )
-    return Perception(asset, unit, failures=[failure], costs=[Cost("decode", seconds)])
+_STORE_WAITS_SECONDS = (5.0, 20.0)
+"""Pauses before a unit is tried again whose store was out of reach; `open_source` has waited for
+some 8 seconds at each read already."""
 
 
 def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterator[Perception]:
     """Decode units of one asset, in order; runs in the child.
 
     Raises:
-        InputError: The next unit cannot be decoded.
+        InputError: The next unit cannot be decoded; transient when its store failed and may
+            be well a little later.
     """
     options = config.store.storage_options
-    with open_source(asset.uri, options) as file:
-        match asset.kind:
-            case Kind.DOCUMENT:
-                yield from decode_pdf_pages(file, asset, list(units), config)
-            case Kind.IMAGE:
-                yield from decode_image_frames(file, asset, list(units), config)
-            case _:
-                for unit in units:
-                    file.seek(0)
-                    yield _decode_media(file, asset, unit, config)
+    try:
+        with open_source(asset.uri, options) as file:
+            match asset.kind:
+                case Kind.DOCUMENT:
+                    yield from decode_pdf_pages(file, asset, list(units), config)
+                case Kind.IMAGE:
+                    yield from decode_image_frames(file, asset, list(units), config)
+                case _:
+                    for unit in units:
+                        file.seek(0)
+                        yield _decode_media(file, asset, unit, config)
+    except InputError as error:
+        cause = error.__cause__
+        if error.reason != Reason.UNREADABLE or cause is None:
+            raise
+        raise InputError(error.reason, error.message, is_transient(cause)) from error
 
 
 def _decode_media(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> Perception:
@@ -124,7 +162,7 @@ _SIDECAR_BYTES = 64 << 20
 """Far beyond any subtitle file (a day of talk is about 2 MB); what is longer is cut."""
 
 
-def _with_plan(perception: Perception, planned: Planned) -> Perception:
+def with_plan(perception: Perception, planned: Planned) -> Perception:
     """Let the first unit of a task carry what its plan found and cost."""
     if not planned.failures and not planned.seconds:
         return perception

@@ -50,7 +50,7 @@ def decode_image_frames(
         try:
             places = frames(image, config.limits)
         except DECODING_ERRORS as error:
-            raise InputError(*explain(error)) from error
+            raise InputError(*explain(error, file)) from error
     for unit in units:
         yield _decode_frame(file, asset, unit, places, config)
 
@@ -95,7 +95,7 @@ def _read(file: BinaryIO | str, frame: int, config: Config) -> tuple[NDArray[np.
     try:
         return _read_frame(file, frame, config), None
     except DECODING_ERRORS as error:
-        reason, message = explain(error)
+        reason, message = explain(error, file)
     except MemoryError as error:
         message = "The picture needs more memory than limits.memory_bytes allows. Store a smaller copy."
         raise InputError(Reason.MEMORY, message) from error

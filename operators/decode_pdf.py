@@ -9,7 +9,7 @@ one is closed before the next is opened, and one that breaks does not take the o
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from operators.decode_image import is_blank
 from operators.judge_text_layer import PageSigns, Verdict, judge_text_layer
-from operators.open_pdf import open_pdf
+from operators.open_pdf import count_written_pages, open_pdf
 from operators.text_layer import TextLayer, read_text_layer
 from schemas.config import Config, Documents, Limits
 from schemas.failure import Failure, InputError, Reason, Stage
@@ -38,6 +38,7 @@ _OBJECTS = 20_000
 """Objects of a page that are looked at for pictures and drawing."""
 _DRAWN_POINTS = 2_000
 _FORM_DEPTH = 6
+_PICTURES_TRIED = 16
 _WRITTEN = (pdfium_c.FPDF_ANNOT_WIDGET, pdfium_c.FPDF_ANNOT_FREETEXT, pdfium_c.FPDF_ANNOT_STAMP)
 _BYTES_A_PIXEL = 3
 """`limits.pixels` means RGB; a fax page of 35,000 x 35,000 points has one bit a pixel, and
@@ -77,7 +78,27 @@ def decode_pdf_pages(
     """
     with open_pdf(file) as document:
         for unit in units:
-            yield _decode_page(document, asset, unit, config)
+            perception = _decode_page(document, asset, unit, config)
+            yield _with_lost_pages(perception, file) if len(document) == 1 else perception
+
+
+def _with_lost_pages(perception: Perception, file: BinaryIO | str) -> Perception:
+    """Note when the one page of a document is empty because its page tree is damaged.
+
+    PDFium takes a tree whose list of pages is lost for a single page.
+    """
+    if perception.failures or perception.pictures or any(view.lines for view in perception.views):
+        return perception
+    written = count_written_pages(file)
+    if written <= 1:
+        return perception
+    unit = perception.unit
+    message = (
+        f"The PDF's page tree is damaged: {written} pages are written in it, and only an empty one can be "
+        "reached. Store it with another program."
+    )
+    failure = Failure(Stage.DECODE, Reason.CORRUPT, message, unit=unit.index, page=unit.page)
+    return replace(perception, views=[], failures=[failure])
 
 
 def _decode_page(document: pdfium.PdfDocument, asset: Asset, unit: Unit, config: Config) -> Perception:
@@ -148,6 +169,7 @@ def _perceive(page: pdfium.PdfPage, number: int, config: Config) -> View | Pictu
     _check_pictures(content, number, config.limits)
     pixels = _render(page, size, content, config.documents)
     if is_blank(pixels):
+        _check_decodable(page, number)
         return _blank_view(size, number)
     return Picture(pixels.shape[1], pixels.shape[0], pixels.tobytes(), page=number)
 
@@ -259,6 +281,24 @@ def _check_pictures(content: _Content, number: int, limits: Limits) -> None:
             f"limits.pixels allows {limits.pixels} of 24 bits. Raise it or store a smaller copy."
         )
         raise InputError(Reason.TOO_LARGE, message)
+
+
+def _check_decodable(page: pdfium.PdfPage, number: int) -> None:
+    """Tell a page that is blank from one whose picture PDFium left out because it is damaged.
+
+    Raises:
+        InputError: CORRUPT.
+    """
+    pictures = page.get_objects((pdfium_c.FPDF_PAGEOBJ_IMAGE,), max_depth=_FORM_DEPTH)
+    for picture in islice(pictures, _PICTURES_TRIED):
+        try:
+            picture.get_bitmap().close()
+        except pdfium.PdfiumError as error:
+            message = (
+                f"A picture of page {number} cannot be decoded, and nothing else is on the page. "
+                "Store the file with another program."
+            )
+            raise InputError(Reason.CORRUPT, message) from error
 
 
 def render_scale(size: tuple[float, float], detail: float, documents: Documents) -> float:

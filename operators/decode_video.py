@@ -43,7 +43,8 @@ def decode_span(file: BinaryIO | str, asset: Asset, unit: Unit, config: Config) 
         file: The asset's bytes, seekable, or its local path.
         asset: As probed; names the demuxer and the declared duration.
         unit: The span.
-        config: `sampling` chooses the strategy, `limits.pixels` bounds a frame.
+        config: `sampling` chooses the strategy; `limits` bounds the size of a frame and the
+            number of frames.
 
     Returns:
         The span's pictures in order of time, the times of its cuts, and a failure for each
@@ -60,8 +61,9 @@ def decode_span(file: BinaryIO | str, asset: Asset, unit: Unit, config: Config) 
                 f"Wanted a video stream that can be decoded, found none ({asset.container}). Probe it again."
             )
             raise InputError(Reason.NO_CONTENT, msg)
-        span = _Span(unit, config, asset.duration_seconds, unit.index == asset.unit_count - 1)
+        span = _Span(unit, config, asset.duration_seconds)
         reader = FrameReader(container, stream, config.limits.pixels)
+        reader.most_frames = config.limits.frames
         reader.horizon = None if span.last else span.end + _HORIZON_SECONDS
         chosen = _choose(reader, span, config)
         if not chosen.pictures and reader.account.bad:
@@ -83,14 +85,15 @@ def decode_span(file: BinaryIO | str, asset: Asset, unit: Unit, config: Config) 
 class _Span:
     """The span's borders as exact times."""
 
-    def __init__(self, unit: Unit, config: Config, duration: float | None, last: bool) -> None:
+    def __init__(self, unit: Unit, config: Config, duration: float | None) -> None:
         self.index = unit.index
         self.start = exact(unit.start_seconds or 0.0)
         self.interval = exact(config.sampling.interval_seconds)
         end = unit.end_seconds if unit.end_seconds is not None else duration
         self.stated_end = None if end is None else exact(end)
         self.end = max(self.stated_end or self.start, self.start + Fraction(1, 1000))
-        self.last = last
+        # The last span, or the last part of it, takes all that comes after it too.
+        self.last = unit.end_seconds is None or duration is None or unit.end_seconds >= duration
 
     def grid(self, lead: bool) -> Grid:
         return Grid(self.start, self.end, self.interval, open=self.last, lead=lead and self.start > 0)
@@ -176,6 +179,8 @@ def _looks(reader: FrameReader, span: _Span, *, final: bool) -> Iterator[Look[Vi
 
 def _leaves(reader: FrameReader, span: _Span) -> Fraction:
     """Return when the last frame leaves the screen: it stands to the end, unless that is lost."""
+    if reader.account.stopped is not None:
+        return reader.account.stopped
     end = reader.account.last_frame or span.start
     return end if _promised(reader) - end > _MISSING_SECONDS else max(end, span.end)
 
@@ -274,7 +279,12 @@ def _losses(reader: FrameReader, span: _Span, chosen: _Chosen) -> list[Failure]:
     """Turn the reader's account into failures, one for each kind of loss."""
     cut_short = _cut_short(reader, span)
     sound_until = None if cut_short is None else cut_short.start_seconds
-    found = [cut_short, _damaged(reader, span, sound_until), _disorder(reader, span)]
+    found = [
+        cut_short,
+        _too_many(reader, span),
+        _damaged(reader, span, sound_until),
+        _disorder(reader, span),
+    ]
     failures = [failure for failure in found if failure is not None]
     if not chosen.pictures and not failures:
         msg = "Wanted at least one picture, found none that can be decoded. Check that this part plays."
@@ -297,6 +307,19 @@ def _cut_short(reader: FrameReader, span: _Span) -> Failure | None:
         "The file is cut short: copy or download it again."
     )
     return _failure(Reason.TRUNCATED, msg, span, start, end)
+
+
+def _too_many(reader: FrameReader, span: _Span) -> Failure | None:
+    """Report what comes after the last frame that was allowed."""
+    stopped = reader.account.stopped
+    if stopped is None:
+        return None
+    end = max(span.end, _promised(reader)) if span.last else span.end
+    msg = (
+        f"Wanted at most {reader.most_frames} frames in this span, the limit; they end at "
+        f"{float(stopped):.2f} s. Raise limits.frames if the video really has so many."
+    )
+    return _failure(Reason.TOO_LARGE, msg, span, max(stopped, span.start), end)
 
 
 def _damaged(reader: FrameReader, span: _Span, sound_until: float | None) -> Failure | None:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from operators.sniff import MEDIA_SUFFIXES
-from operators.source import filesystem
+from operators.source import filesystem, local_uri
 from schemas.failure import SkipReason
 from schemas.media import Listing, Sidecar
 
@@ -121,6 +121,11 @@ def _list_source(
         raise SourceError(msg) from error
 
 
+def is_glob(path: str) -> bool:
+    """Tell whether a path may stand for several."""
+    return bool(_GLOB.search(path))
+
+
 def _is_local(store: Any) -> bool:
     protocols = store.protocol
     return "file" in ((protocols,) if isinstance(protocols, str) else protocols)
@@ -135,7 +140,7 @@ def _list_local(source: str, path: str, exclude: str | None) -> Iterator[Listing
     path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
     if os.path.lexists(path):
         roots = [Path(path)]
-    elif _GLOB.search(path):
+    elif is_glob(path):
         anchor = Path(path).anchor or "."
         roots = sorted(Path(anchor).glob(str(Path(path).relative_to(anchor))))
     else:
@@ -155,7 +160,7 @@ def _walk(root: Path, exclude: str | None) -> Iterator[Listing | Skip | Unlisted
     failed: list[Unlisted] = []
 
     def note(error: OSError) -> None:
-        failed.append(Unlisted(f"file://{error.filename}", f"Cannot list the folder: {error.strerror}."))
+        failed.append(Unlisted(local_uri(error.filename), f"Cannot list the folder: {error.strerror}."))
 
     for folder, names, files in os.walk(root, onerror=note):
         kept = []
@@ -164,14 +169,14 @@ def _walk(root: Path, exclude: str | None) -> Iterator[Listing | Skip | Unlisted
             if exclude is not None and str(inner) == exclude:
                 continue
             if name.startswith("."):
-                yield Skip(f"file://{inner}", SkipReason.HIDDEN, "A folder whose name begins with a dot.")
+                yield Skip(local_uri(inner), SkipReason.HIDDEN, "A folder whose name begins with a dot.")
             else:
                 kept.append(name)
         names[:] = kept
         for name in sorted(files):
             inner = Path(folder, name)
             if name.startswith("."):
-                yield Skip(f"file://{inner}", SkipReason.HIDDEN, "A file whose name begins with a dot.")
+                yield Skip(local_uri(inner), SkipReason.HIDDEN, "A file whose name begins with a dot.")
             else:
                 yield _local_listing(inner)
     yield from failed
@@ -188,7 +193,7 @@ def _subtitles_beside(path: Path) -> Iterator[Listing | Skip | Unlisted]:
 
 
 def _local_listing(path: Path) -> Listing | Skip | Unlisted:
-    uri = f"file://{path}"
+    uri = local_uri(path)
     try:
         status = path.stat()
     except OSError as error:
@@ -199,7 +204,7 @@ def _local_listing(path: Path) -> Listing | Skip | Unlisted:
 
 
 def _list_remote(store: Any, source: str, path: str, exclude: str | None) -> Iterator[Listing | Skip]:
-    if _GLOB.search(path) and not store.exists(path):
+    if is_glob(path) and not store.exists(path):
         entries = store.glob(path, detail=True)
     elif store.isfile(path):
         entries = {path: store.info(path)}

@@ -26,6 +26,7 @@ class Header:
     costs: list[Cost]
     sampled: int
     skipped: str | None
+    recalled: bool
 
 
 _HEADER_COLUMNS = arrow_schema(Header).names

@@ -1,91 +1,154 @@
 """Untrusted bytes are decoded where a crash costs one unit.
 
-A hostile file can make a native decoder crash, hang or eat all memory. Ray would retry the
-task and in the end fail the whole dataset; a child process can be killed. A `Sandbox` keeps
-one child alive for many units, because starting one costs 0.3 to 0.5 s, limits its memory,
-and sets a deadline for each thing it gives back.
+A hostile file can make a native decoder crash, hang, spin, flood its reader or eat all memory.
+Ray would retry the task and in the end fail the whole dataset; a child process can be killed. A
+`Sandbox` keeps one child alive for many units, because starting one costs 0.3 to 0.5 s, and
+bounds what each thing it gives back may cost.
 """
 
+import contextlib
 import ctypes
 import importlib
+import math
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
 
+from operators.channel import Channel, TooLargeError
+from schemas.config import Limits
 from schemas.failure import InputError, Reason
 
 Item = TypeVar("Item")
 
-RECYCLE_BYTES = 1 << 30
-"""Resident memory at which a child is replaced between two calls: native libraries leak."""
+START_SECONDS = 60.0
+"""Wall time in which a child must be ready; importing FFmpeg and OpenCV takes 0.5 s of it."""
 
+_LEAVING_SECONDS = 10.0
+"""For a child that has hung up to end: the system frees its memory first."""
+
+_ERROR_BYTES = 1 << 20
+"""Room for what a child says beside its items."""
+
+_OUT_OF_MEMORY_EXIT = 77
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a child may take; the names in its messages are those of the section `limits`."""
+
+    memory_bytes: int | None
+    """Address space beyond what it has when ready. None for CUDA, which reserves far more than
+    it uses."""
+    item_seconds: float
+    """Wall time in which each next item must arrive."""
+    cpu_seconds: float
+    """CPU time of all threads in which each next item must arrive."""
+    output_bytes: int
+    """Size of an item as it is sent."""
+    resident_bytes: int = 1 << 30
+    """Resident memory at which the child is replaced between two calls: native libraries leak."""
+    open_files: int = 256
+    may_write: bool = False
+    """Whether it may write into files."""
+    threads: int = 1
+    """Threads of each numeric library in it."""
+
+    @classmethod
+    def of(cls, limits: Limits) -> Self:
+        """Take the bounds of a decoder from the configuration."""
+        return cls(limits.memory_bytes, limits.unit_seconds, limits.cpu_seconds, limits.output_bytes)
 
 
 class Sandbox:
-    """A child process that runs generator functions under limits.
+    """A child process that runs generator functions within bounds.
 
-    Not for several threads at once. Closing it, or the end of this process, ends the child.
+    Not for several threads at once, but for one after the other. Closing it, or the end of this
+    process, however sudden, ends the child.
     """
 
-    def __init__(self, memory_bytes: int, item_seconds: float, preload: Sequence[str] = ()) -> None:
+    def __init__(self, bounds: Bounds, preload: Sequence[str] = (), name: str = "decoder") -> None:
         """Prepare without starting anything.
 
         Args:
-            memory_bytes: Address space the child may take beyond what it has when ready.
-            item_seconds: Wall time in which each next item must arrive.
-            preload: Modules the child imports before its memory is limited.
+            bounds: What the child may take.
+            preload: Modules the child imports before it is confined.
+            name: What runs in it, for messages.
         """
-        self.memory_bytes = memory_bytes
-        self.item_seconds = item_seconds
+        self.bounds = bounds
         self.preload = tuple(preload)
+        self.name = name
         self._child: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection | None = None
+        self._channel: Channel | None = None
         self._owner = 0
 
-    def run(self, function: Callable[..., Iterator[Item]], *args: object) -> Iterator[Item]:
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a child, which has kept what earlier calls loaded."""
+        return self._channel is not None and self._child is not None and self._child.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, if there is a child."""
+        return self._child.pid if self.is_running and self._child is not None else None
+
+    def run(
+        self, function: Callable[..., Iterator[Item]], *args: object, item_seconds: float | None = None
+    ) -> Iterator[Item]:
         """Run `function(*args)` in the child and yield what it yields.
 
         The function must be importable by name, and what goes in and out must pickle.
 
+        Args:
+            function: What to run.
+            args: Its arguments.
+            item_seconds: Another deadline for the items of this call; their CPU time changes in
+                proportion.
+
         Raises:
-            InputError: What the function raised; TIMEOUT, MEMORY or CRASHED if the child had
-                to be killed or died.
+            InputError: What the function raised; TIMEOUT, MEMORY, TOO_LARGE or CRASHED if the
+                child had to be killed or died.
         """
-        pipe = self._ready()
-        finished = False
+        wait_seconds = self.bounds.item_seconds if item_seconds is None else item_seconds
+        cpu_seconds = self.bounds.cpu_seconds * wait_seconds / self.bounds.item_seconds
+        is_idle = False
         try:
-            pipe.send((function, args))
+            channel = self._ready()
+            channel.send((function, args, cpu_seconds))
             while True:
-                kind, value = self._receive(pipe)
-                if kind == "item":
+                is_item, value = self._receive(channel, wait_seconds)
+                if is_item:
                     yield value
                     continue
-                finished = True
-                if kind == "error":
-                    raise value
-                if value > RECYCLE_BYTES:
+                is_idle = True
+                error, resident_bytes = value
+                if resident_bytes > self.bounds.resident_bytes:
                     self.close()
+                if error is not None:
+                    raise error
                 return
-        except (EOFError, ConnectionError):
-            finished = True
-            raise self._obituary() from None
+        except (EOFError, OSError):
+            raise self._obituary(cpu_seconds) from None
         finally:
-            if not finished:
+            if not is_idle:
                 self.close()
 
     def close(self) -> None:
         """End the child; the next `run` starts a new one."""
         child, self._child = self._child, None
-        pipe, self._pipe = self._pipe, None
-        if pipe is not None:
-            pipe.close()
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
         if child is not None and self._owner == os.getpid():
             child.kill()
             child.wait()
@@ -94,92 +157,134 @@ class Sandbox:
         """End the child with its owner."""
         self.close()
 
-    def _ready(self) -> Connection:
-        if self._pipe is None or self._child is None or self._child.poll() is not None:
+    def _ready(self) -> Channel:
+        if not self.is_running:
             self.close()
             self._start()
-        assert self._pipe is not None
-        return self._pipe
+        assert self._channel is not None
+        return self._channel
 
     def _start(self) -> None:
-        import socket
-
-        ours, theirs = socket.socketpair()
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "OMP_NUM_THREADS": "1",
-        }
-        self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [
-                sys.executable,
-                "-m",
-                "operators.isolate",
-                str(theirs.fileno()),
-                str(self.memory_bytes),
-                *self.preload,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            env=environment,
-        )
-        theirs.close()
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._child = _spawn(theirs.fileno(), self.bounds.threads)
+        except OSError as error:
+            msg = f"Wanted a process for the {self.name}; the system gives none ({error}). Run fewer at once."
+            raise InputError(Reason.INTERNAL, msg, transient=True) from error
         self._owner = os.getpid()
-        self._pipe = Connection(ours.detach())
-        self._receive(self._pipe, at_least_seconds=60)
+        self._channel = Channel(ours)
+        self._channel.send((self.bounds, self.preload, self.name))
+        self._receive(self._channel, max(START_SECONDS, self.bounds.item_seconds))
 
-    def _receive(self, pipe: Connection, at_least_seconds: float = 0) -> tuple[str, Any]:
-        wait_seconds = max(self.item_seconds, at_least_seconds)
-        if not pipe.poll(wait_seconds):
+    def _receive(self, channel: Channel, wait_seconds: float) -> tuple[bool, Any]:
+        """Take the next message: whether it is an item, and the item."""
+        try:
+            is_item, value = channel.receive(self.bounds.output_bytes + _ERROR_BYTES, wait_seconds)
+        except TimeoutError:
             msg = (
-                f"Nothing came out of the decoder for {wait_seconds:g} s, the limit, and it was stopped. "
+                f"Nothing came out of the {self.name} for {wait_seconds:g} s, the limit, and it was stopped. "
                 "Raise limits.unit_seconds if the file is only slow."
             )
-            self.close()
-            raise InputError(Reason.TIMEOUT, msg)
-        kind, value = pipe.recv()
-        return kind, value
+            raise InputError(Reason.TIMEOUT, msg) from None
+        except TooLargeError:
+            # The child counts for itself; one that does not is no longer under control.
+            raise _too_large(self.name, self.bounds.output_bytes) from None
+        return is_item, value
 
-    def _obituary(self) -> InputError:
+    def _obituary(self, cpu_seconds: float) -> InputError:
         """Say how the child died."""
-        child = self._child
-        code = child.wait() if child is not None else None
-        self.close()
-        if code == _OUT_OF_MEMORY_EXIT or code in (-signal.SIGABRT, -signal.SIGKILL):
+        code = None if self._child is None else _exit_code(self._child)
+        if code == -signal.SIGXCPU:
             msg = (
-                f"The decoder needed more than {self.memory_bytes >> 20} MiB, the limit, or was ended by the "
-                "system. Raise limits.memory_bytes if the file is only large."
+                f"The {self.name} took more than {cpu_seconds:g} s of CPU time, the limit, and was stopped. "
+                "Raise limits.cpu_seconds if the file is only slow."
             )
-            return InputError(Reason.MEMORY, msg)
-        name = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        msg = f"The decoder crashed ({name}). The file is damaged or hostile, or a library has a bug."
+            return InputError(Reason.TIMEOUT, msg)
+        if code == _OUT_OF_MEMORY_EXIT or code in (-signal.SIGABRT, -signal.SIGKILL):
+            allowed = self.bounds.memory_bytes
+            limit = "there is" if allowed is None else f"{allowed >> 20} MiB, the limit"
+            msg = (
+                f"The {self.name} needed more memory than {limit}, or was ended by the system. "
+                "Raise limits.memory_bytes if the file is only large."
+            )
+            # No limit of ours kills in this way: the system was short of memory, or somebody did it.
+            return InputError(Reason.MEMORY, msg, transient=code == -signal.SIGKILL)
+        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        msg = f"The {self.name} crashed ({how}). The file is damaged or hostile, or a library has a bug."
         return InputError(Reason.CRASHED, msg)
 
 
-_OUT_OF_MEMORY_EXIT = 77
+def _exit_code(child: "subprocess.Popen[bytes]") -> int | None:
+    try:
+        return child.wait(_LEAVING_SECONDS)
+    except subprocess.TimeoutExpired:  # it closed its side and stayed
+        return None
 
 
-def _serve(pipe: Connection) -> None:
-    """Answer calls until the other side is gone."""
-    pipe.send(("ready", 0))
-    while True:
-        try:
-            function, args = pipe.recv()
-        except EOFError:
-            return
-        try:
-            for item in function(*args):
-                pipe.send(("item", item))
-        except InputError as error:
-            pipe.send(("error", error))
-        except MemoryError:
-            # The heap may be in any state: say so by the exit code and start afresh.
-            os._exit(_OUT_OF_MEMORY_EXIT)
-        except Exception as error:
-            pipe.send(("error", _internal(error)))
-        else:
-            pipe.send(("done", _resident_bytes()))
+def _too_large(name: str, limit_bytes: int) -> InputError:
+    msg = (
+        f"One unit made the {name} hand on more than {limit_bytes} bytes, the limit. "
+        "Raise limits.output_bytes if the file is only large."
+    )
+    return InputError(Reason.TOO_LARGE, msg)
+
+
+def _new_spawner() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="sandbox-spawner")
+
+
+def _renew_spawner() -> None:
+    global _SPAWNER
+    _SPAWNER = _new_spawner()
+
+
+# Linux ends a child with the *thread* that started it, so all are started by one that lives as
+# long as the process: a sandbox may outlive the thread that first used it.
+_SPAWNER = _new_spawner()
+os.register_at_fork(after_in_child=_renew_spawner)
+
+
+def _spawn(descriptor: int, threads: int) -> "subprocess.Popen[bytes]":
+    """Start a child that speaks through a socket."""
+    libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(libraries, str(threads))
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    return _SPAWNER.submit(
+        subprocess.Popen,
+        [sys.executable, "-m", "operators.isolate", str(descriptor)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[descriptor],
+        env=environment,
+    ).result()
+
+
+def _answer(channel: Channel, bounds: Bounds, name: str) -> None:
+    """Run one function and send what it yields, then how it ended."""
+    error: InputError | None = None
+    function, args, cpu_seconds = channel.receive()
+    try:
+        _grant(cpu_seconds)
+        for item in function(*args):
+            _send_item(channel, item, bounds, name)
+            _grant(cpu_seconds)
+    except InputError as raised:
+        error = raised
+    except MemoryError:
+        # The heap may be in any state: say so by the exit code and start afresh.
+        os._exit(_OUT_OF_MEMORY_EXIT)
+    except Exception as raised:
+        error = _internal(raised)
+    channel.send((False, (error, _resident_bytes())))
+
+
+def _send_item(channel: Channel, item: object, bounds: Bounds, name: str) -> None:
+    try:
+        channel.send((True, item), bounds.output_bytes)
+    except TooLargeError:
+        raise _too_large(name, bounds.output_bytes) from None
 
 
 def _internal(error: Exception) -> InputError:
@@ -190,52 +295,72 @@ def _internal(error: Exception) -> InputError:
     return InputError(Reason.INTERNAL, f"{type(error).__name__}: {error} (at {where})")
 
 
+def _grant(cpu_seconds: float) -> None:
+    """Allow so much more CPU time; the system sends SIGXCPU beyond it, which ends the process."""
+    allowed = math.ceil(time.process_time() + cpu_seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.RLIM_INFINITY))
+
+
+def _memory_pages() -> tuple[int, int]:
+    """Return the pages of address space and of resident memory."""
+    with open("/proc/self/statm") as statm:  # noqa: PTH123 - one read of a pseudo file
+        size, resident, *_ = statm.read().split()
+    return int(size), int(resident)
+
+
 def _resident_bytes() -> int:
-    with open("/proc/self/statm") as statm:  # noqa: PTH123 - one read of a pseudo file
-        return int(statm.read().split()[1]) * resource.getpagesize()
+    return _memory_pages()[1] * resource.getpagesize()
 
 
-def _address_space_bytes() -> int:
-    with open("/proc/self/statm") as statm:  # noqa: PTH123 - one read of a pseudo file
-        return int(statm.read().split()[0]) * resource.getpagesize()
+def _confine(bounds: Bounds) -> None:
+    """Take away what decoding does not need; the imports are done."""
+    if bounds.memory_bytes is not None:
+        cap = _memory_pages()[0] * resource.getpagesize() + bounds.memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
+    if not bounds.may_write:
+        sys.dont_write_bytecode = True
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    files = min(bounds.open_files, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
-def _limit(memory_bytes: int) -> None:
-    """Cap the address space above what the imports took, and leave no core dump."""
-    cap = _address_space_bytes() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (cap, cap))
+def _bind_to_parent() -> None:
+    """End with the parent, leave no core dump, and gain no rights from what is run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _die_with_parent() -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+        prctl(_PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
 
 
 def main() -> None:
-    """Run as the child: `python -m operators.isolate FD MEMORY_BYTES MODULE...`."""
-    descriptor, memory_bytes, *preload = sys.argv[1:]
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run as the child: `python -m operators.isolate DESCRIPTOR`."""
+    _bind_to_parent()
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    bounds, preload, name = channel.receive()
     for module in preload:
         importlib.import_module(module)
-    _limit(int(memory_bytes))
-    _serve(Connection(int(descriptor)))
+    _confine(bounds)
+    channel.send((False, None))
+    with contextlib.suppress(EOFError):
+        while True:
+            _answer(channel, bounds, name)
 
 
 _SANDBOXES = threading.local()
 
 
-def shared_sandbox(memory_bytes: int, item_seconds: float, preload: Sequence[str] = ()) -> Sandbox:
-    """Return this thread's sandbox with these limits, kept from call to call.
+def shared_sandbox(bounds: Bounds, preload: Sequence[str] = ()) -> Sandbox:
+    """Return this thread's sandbox with these bounds, kept from call to call.
 
     Ray runs many short tasks in one worker process; starting a child for each would cost
     more than most of them.
     """
-    kept: dict[tuple[int, float], Sandbox] = _SANDBOXES.__dict__.setdefault("kept", {})
-    key = (memory_bytes, item_seconds)
+    kept: dict[tuple[Bounds, tuple[str, ...]], Sandbox] = _SANDBOXES.__dict__.setdefault("kept", {})
+    key = (bounds, tuple(preload))
     if key not in kept:
-        kept[key] = Sandbox(memory_bytes, item_seconds, preload)
+        kept[key] = Sandbox(bounds, preload)
     return kept[key]
 
 

@@ -7,7 +7,9 @@ so that plain DuckDB needs no extension to see exactly the live rows.
 """
 
 import os
+import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ _DELTA_PROPERTIES = {
     # Superseded files stay for readers that opened the lake before a compaction.
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
+
+
+_MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\x00-\x1f\x7f]")
+"""What Delta decodes in a local path, and then looks for in another folder."""
 
 
 class LakeError(Exception):
@@ -65,6 +71,12 @@ class Lake:
         self.is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
         if self.is_local:
             self.root = os.path.abspath(self.root)  # noqa: PTH100 - Path.absolute keeps `..`
+            if found := _MISREAD.search(self.root):
+                msg = (
+                    f"Wanted a folder for the lake; {self.root!r} holds {found[0]!r}, which Delta takes for "
+                    "something else. Choose a name without per cent codes, backslashes or control characters."
+                )
+                raise LakeError(msg)
         self.uri: str = self.root if self.is_local else self.filesystem.unstrip_protocol(self.root)
 
     def exists(self) -> bool:
@@ -166,7 +178,9 @@ class Lake:
         target = f"{self.root}/{VIEWS_FILE}"
         text = self.views_sql().encode()
         if self.is_local:
-            temporary = Path(f"{target}.{uuid.uuid4().hex}.tmp")
+            # One writer at a time holds the lake, so the name need not be unique; a run that dies
+            # here leaves one file, which the next one takes over.
+            temporary = Path(f"{target}.tmp")
             temporary.write_bytes(text)
             temporary.replace(target)
         else:
@@ -223,12 +237,16 @@ def _shown(row: type) -> str:
 def relation(name: str, files: dict[str, list[str]]) -> str:
     """Name what DuckDB reads for one table: its files, or a typed nothing while it has none."""
     if files[name]:
-        listed = ", ".join(quote(_literal(uri)) for uri in files[name])
-        return f"read_parquet([{listed}])"
+        return f"read_parquet({file_list(files[name])})"
     columns = ", ".join(
         f'NULL::{duckdb_type(item.type)} AS "{item.name}"' for item in arrow_schema(TABLES[name])
     )
     return f"(SELECT {columns} WHERE false)"
+
+
+def file_list(files: Iterable[str]) -> str:
+    """Spell out files as a list in SQL."""
+    return "[" + ", ".join(quote(_literal(uri)) for uri in files) + "]"
 
 
 def _literal(uri: str) -> str:

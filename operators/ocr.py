@@ -27,7 +27,7 @@ from operators.multiscale import (
     second_looks,
 )
 from operators.ocr_engine import OcrEngine, Pixels
-from operators.ocr_engines import load_engine
+from operators.ocr_isolated import isolated_engine
 from operators.orientation import cut, find_turn, turn_picture
 from operators.pack import pack, unpack
 from operators.reading_order import in_reading_order
@@ -65,12 +65,13 @@ class _Outcome:
 class Ocr:
     """Perceptions with pictures in, perceptions with views out: the same ones, in order."""
 
-    def __init__(self, config: Config, engine: OcrEngine | None = None) -> None:
-        """Load the engine once.
+    def __init__(self, config: Config, engine: OcrEngine | None = None, warm: bool = True) -> None:
+        """Make the configured engine ready, in a child process of its own.
 
         Args:
             config: of the run.
             engine: to read with instead of the configured one.
+            warm: Load the engine now; otherwise with the first picture, which may never come.
 
         Raises:
             ValueError: The configured engine cannot run; the message says what to do.
@@ -78,7 +79,7 @@ class Ocr:
         self.config = config.ocr
         self.engine = engine
         if engine is None and config.ocr.engine != "off":
-            self.engine = load_engine(config.ocr, config.resources.ocr_threads)
+            self.engine = _make_ready(config, warm)
 
     def __call__(self, perceptions: list[Perception]) -> list[Perception]:
         """Read all pictures; each becomes a view, and a picture that cannot be read a failure too."""
@@ -91,6 +92,17 @@ class Ocr:
             for picture in perception.pictures
         ]
         return _give_back(perceptions, tasks, _read_all(reader, tasks))
+
+
+def _make_ready(config: Config, warm: bool) -> OcrEngine:
+    engine = isolated_engine(config)
+    try:
+        if warm:
+            engine.start()
+    except InputError as error:
+        msg = f"Wanted to load the OCR engine {engine.name}; it could not be. {error.message}"
+        raise ValueError(msg) from error
+    return engine
 
 
 def _unread(perception: Perception) -> Perception:

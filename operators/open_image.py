@@ -5,16 +5,19 @@ Pictures also declare their size before their bytes: a file of 69 bytes can ask 
 gigabytes. Both are refused here, before anything is decoded.
 """
 
+import io
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import BinaryIO, Literal
 
 import pi_heif
 from PIL import Image, UnidentifiedImageError
 
+from operators.containers import last_box_is_cut
 from schemas.config import Limits
 from schemas.failure import InputError, Reason
 
@@ -54,27 +57,32 @@ def open_image(file: BinaryIO | str, limits: Limits) -> Iterator[Image.Image]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Pillow warns of every damaged tag; what matters is whether the pixels decode.
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            with _opened(file) as image:
+            with _opened(file, limits) as image:
                 check_pixels(image, limits)
                 yield image
     finally:
         Image.MAX_IMAGE_PIXELS = guard
 
 
-def _opened(file: BinaryIO | str) -> Image.Image:
+def _opened(file: BinaryIO | str, limits: Limits) -> Image.Image:
     if not isinstance(file, str) and not file.seek(0, 2):
         raise InputError(Reason.EMPTY, "Wanted a picture; the file has no bytes. Fetch it again.")
     try:
         return Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(
-            Reason.TOO_LARGE, f"{error} Raise limits.pixels if the picture can be trusted."
-        ) from error
+        message = (
+            f"The picture declares too many pixels ({error}); limits.pixels allows {limits.pixels}. "
+            "Raise it if the picture can be trusted."
+        )
+        raise InputError(Reason.TOO_LARGE, message) from error
     except UnidentifiedImageError as error:
-        message = f"The bytes are not a picture of {', '.join(FORMATS)}. Convert it to PNG."
-        raise InputError(Reason.CORRUPT, message) from error
+        message = (
+            f"No picture of {', '.join(FORMATS)} begins in it. It is damaged or of another kind: "
+            "copy it again, or convert it to PNG."
+        )
+        raise InputError(*(_CUT_OFF if is_cut_off(file) else (Reason.CORRUPT, message))) from error
     except DECODING_ERRORS as error:
-        raise InputError(*explain(error)) from error
+        raise InputError(*explain(error, file)) from error
 
 
 def check_pixels(image: Image.Image, limits: Limits) -> None:
@@ -91,14 +99,48 @@ def check_pixels(image: Image.Image, limits: Limits) -> None:
         raise InputError(Reason.TOO_LARGE, message)
 
 
-def explain(error: BaseException) -> tuple[Reason, str]:
-    """Name the reason of a decoding error."""
+_CUT_OFF = (
+    Reason.TRUNCATED,
+    "The picture file promises more bytes than it has: it was cut off. Copy or download it again.",
+)
+
+
+def is_cut_off(file: BinaryIO | str) -> bool:
+    """Tell, by the outermost frame of its format, whether a picture file ends too early."""
+    with nullcontext(file) if not isinstance(file, str) else Path(file).open("rb") as stream:
+        size_bytes = stream.seek(0, io.SEEK_END)
+        tail_bytes = min(size_bytes, _TAIL_BYTES)
+        stream.seek(size_bytes - tail_bytes)
+        tail = stream.read(tail_bytes)
+        stream.seek(0)
+        head = stream.read(16)
+        if head.startswith(b"RIFF"):
+            return int.from_bytes(head[4:8], "little") + 8 > size_bytes
+        if head.startswith((b"II*\0", b"MM\0*")):
+            order: Literal["little", "big"] = "little" if head.startswith(b"II") else "big"
+            return int.from_bytes(head[4:8], order) >= size_bytes
+        if head.startswith(b"\x89PNG"):
+            return b"IEND" not in tail
+        return head[4:8] == b"ftyp" and last_box_is_cut(stream)
+
+
+_TAIL_BYTES = 4096
+"""Writers leave a few bytes behind the end of a picture."""
+
+
+def explain(error: BaseException, file: BinaryIO | str | None = None) -> tuple[Reason, str]:
+    """Name the reason of a decoding error; the file, if given, may show that it was cut off."""
     text = str(error)
+    if "too large" in text.lower():
+        message = f"A part of the picture file is a bomb ({text}). Store it without comments and profiles."
+        return Reason.TOO_LARGE, message
     cut = isinstance(error, EOFError | struct.error) or any(
         word in text.lower() for word in ("truncat", "incomplete", "not enough", "end of", "premature")
     )
     if cut:
         return Reason.TRUNCATED, f"The picture ends before its pixels do ({text}). Fetch it again."
+    if file is not None and is_cut_off(file):
+        return _CUT_OFF
     return Reason.CORRUPT, f"The picture cannot be decoded ({text}). Open and store it with another program."
 
 

@@ -7,6 +7,7 @@ cut-off download repeated.
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +113,29 @@ def _explained(code: int, watched: _Watched, stream: BinaryIO) -> InputError:
         return InputError(Reason.TRUNCATED, message)
     message = "The bytes are no readable PDF: it has no page tree. Open and store it with another program."
     return InputError(Reason.CORRUPT, message)
+
+
+_PAGES = re.compile(rb"(\d{1,10})\s{1,4}\d{1,5}\s{1,4}obj\b|/Type\s{0,8}/Page\b")
+_READ_BYTES = 4 << 20
+_MARK_BYTES = 64
+
+
+def count_written_pages(file: BinaryIO | str) -> int:
+    """Count the page objects that stand in a PDF in the clear, whether or not they can be reached.
+
+    Those inside of object streams are not seen, so the number is a lower bound.
+    """
+    pages: set[bytes] = set()
+    number, rest = b"", b""
+    with _stream(file) as stream:
+        stream.seek(0)
+        while chunk := stream.read(_READ_BYTES):
+            text = rest + chunk
+            for mark in _PAGES.finditer(text):
+                number = mark[1] or number
+                pages |= {number} if not mark[1] else set()
+            rest = text[-_MARK_BYTES:]
+    return len(pages)
 
 
 def _is_cut_off(stream: BinaryIO) -> bool:

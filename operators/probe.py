@@ -12,10 +12,12 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from operators import probe_document, probe_video
-from operators.isolate import shared_sandbox
-from operators.perception_id import perception_id
+from operators.isolate import Bounds, shared_sandbox
+from operators.retrying import with_retries
 from operators.sniff import HEAD_BYTES, Sniffed, UnsupportedError, kind_by_name, sniff
 from operators.source import local_path, open_source
+from operators.unit_id import perception_id, plan_id, recipes
+from operators.unit_store import UnitStore
 from schemas import ids
 from schemas.config import Config, Limits
 from schemas.failure import Failure, InputError, Reason, SkipReason, Stage
@@ -41,19 +43,20 @@ def fingerprint(listing: Listing) -> str:
 class Probe:
     """Listing in, decode tasks out: one for each span of a video or few pages of a document."""
 
-    def __init__(self, config: Config) -> None:
-        """Keep the configuration; nothing is started."""
+    def __init__(self, config: Config, store: UnitStore | None = None) -> None:
+        """Keep the configuration and what is known already; nothing is started."""
         self.config = config
-        self.perception = perception_id(config)
+        self.store = store
 
     def __call__(self, listing: Listing) -> list[Planned]:
         """Plan one file. Never raises for what is in it: failures travel in the plan."""
         started = time.perf_counter()
+        kind = kind_by_name(PurePosixPath(listing.uri).name)
         asset = Asset(
             asset_id=ids.asset_id(listing.uri),
-            version=ids.version(f"unread:{fingerprint(listing)}", [], self.perception),
+            version=ids.version(f"unread:{fingerprint(listing)}", "", perception_id(self.config, kind)),
             uri=listing.uri,
-            kind=kind_by_name(PurePosixPath(listing.uri).name),
+            kind=kind,
             size_bytes=listing.size_bytes,
             fingerprint=fingerprint(listing),
             content_hash="",
@@ -68,22 +71,10 @@ class Probe:
 
     def _plan(self, asset: Asset, listing: Listing) -> list[Planned]:
         try:
-            with self._open(listing.uri) as file:
-                sniffed, error = self._sniff(file, listing)
-                file.seek(0)
-                content = ids.content_hash(file)
-            version = ids.version(content, self._hash_sidecars(listing), self.perception)
-            asset = replace(asset, content_hash=content, version=version)
-            if version == listing.known_version:
-                return [_nothing(asset, skipped=SkipReason.UNCHANGED)]
-            if sniffed is None:
-                assert error is not None
-                raise error
-            asset = replace(
-                asset, kind=str(sniffed.kind), media_type=sniffed.media_type, container=sniffed.container
-            )
             self._check_size(listing)
-            return self._plan_kind(asset, sniffed)
+            if (known := self._known(asset, listing)) is not None:
+                return known
+            return with_retries(lambda: self._look(asset, listing))
         except UnsupportedError as unsupported:
             message = f"Not read by this version: {unsupported}."
             failure = Failure(Stage.PROBE, SkipReason.UNSUPPORTED, message)
@@ -93,6 +84,54 @@ class Probe:
         except OSError as stopped:
             message = f"Reading {listing.uri} stopped: {stopped}. Run gloss retry when its store is well."
             return [_nothing(asset, Failure(Stage.PROBE, Reason.UNREADABLE, message))]
+
+    def _known(self, asset: Asset, listing: Listing) -> list[Planned] | None:
+        """Plan a file whose listing has not changed since it was planned: without reading it."""
+        if self.store is None or listing.known_plan is None or listing.content_hash is None:
+            return None
+        return self._recall(asset, listing.content_hash, listing.known_plan)
+
+    def _recall(self, asset: Asset, content: str, wanted: str) -> list[Planned] | None:
+        """Plan a content as it was planned before, wherever it lay then."""
+        plan = None if self.store is None else self.store.read_plan(content, wanted)
+        if plan is None or plan.recipe != recipes(self.config).plan:
+            return None
+        before = plan.asset
+        perception = perception_id(self.config, before.kind)
+        found = replace(
+            before,
+            asset_id=asset.asset_id,
+            version=ids.version(content, before.sidecar_hash, perception),
+            uri=asset.uri,
+            fingerprint=asset.fingerprint,
+            modified_ns=asset.modified_ns,
+            etag=asset.etag,
+            sidecars=asset.sidecars,
+        )
+        if before.kind in (Kind.DOCUMENT, Kind.IMAGE):
+            size = self.config.documents.pages_per_task
+            groups = [plan.units[at : at + size] for at in range(0, len(plan.units), size)]
+            return [Planned(found, group) for group in groups]
+        return [Planned(found, [unit]) for unit in plan.units]
+
+    def _look(self, asset: Asset, listing: Listing) -> list[Planned]:
+        """Plan a file by its bytes."""
+        with self._open(listing.uri) as file:
+            sniffed, error = self._sniff(file, listing)
+            file.seek(0)
+            content = listing.content_hash or ids.content_hash(file)
+        sidecars = self._hash_sidecars(listing)
+        kind = asset.kind if sniffed is None else str(sniffed.kind)
+        version = ids.version(content, sidecars, perception_id(self.config, kind))
+        asset = replace(asset, content_hash=content, sidecar_hash=sidecars, kind=kind, version=version)
+        if version == listing.known_version:
+            return [_nothing(asset, skipped=SkipReason.UNCHANGED)]
+        if sniffed is None:
+            assert error is not None
+            raise error
+        asset = replace(asset, media_type=sniffed.media_type, container=sniffed.container)
+        wanted = plan_id(content, sidecars, sniffed.container, self.config)
+        return self._recall(asset, content, wanted) or self._plan_kind(asset, sniffed)
 
     def _open(self, uri: str) -> BinaryIO:
         return open_source(uri, self.config.store.storage_options)
@@ -104,12 +143,14 @@ class Probe:
         except InputError as error:
             return None, error
 
-    def _hash_sidecars(self, listing: Listing) -> list[str]:
+    def _hash_sidecars(self, listing: Listing) -> str:
+        """Digest all sidecars, with the names that their utterances will bear."""
         hashes = []
         for sidecar in listing.sidecars:
             with self._open(sidecar.uri) as file:
-                hashes.append(ids.digest(sidecar.language or "", ids.content_hash(file)))
-        return hashes
+                name = PurePosixPath(sidecar.uri).name
+                hashes.append(ids.digest(name, sidecar.language or "", ids.content_hash(file)))
+        return ids.digest(*sorted(hashes)) if hashes else ""
 
     def _check_size(self, listing: Listing) -> None:
         if listing.size_bytes > self.config.limits.bytes:
@@ -118,7 +159,7 @@ class Probe:
 
     def _plan_kind(self, asset: Asset, sniffed: Sniffed) -> list[Planned]:
         limits = self.config.limits
-        sandbox = shared_sandbox(limits.memory_bytes, limits.unit_seconds, SANDBOX_MODULES)
+        sandbox = shared_sandbox(Bounds.of(limits), SANDBOX_MODULES)
         options = self.config.store.storage_options
         if sniffed.kind in (Kind.VIDEO, Kind.AUDIO):
             (media,) = sandbox.run(_probe_media, asset.uri, sniffed.container, limits, options)

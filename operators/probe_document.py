@@ -13,7 +13,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from operators.open_image import DECODING_ERRORS, explain, frames, open_image, size_as_shown
-from operators.open_pdf import open_pdf
+from operators.open_pdf import count_written_pages, open_pdf
 from schemas.config import Limits
 from schemas.failure import Failure, InputError, Reason, Stage
 from schemas.media import Unit, UnitKind
@@ -57,7 +57,7 @@ def probe_pdf(file: BinaryIO | str, limits: Limits) -> DocumentFacts:
             height_px=max(1, round(height)),
             title=_clean(document.get_metadata_value("Title")),
             language=_clean(_language(document)),
-            failures=_missing(count, declared),
+            failures=_missing(count, declared) or _unreachable(document, file, count),
         )
 
 
@@ -74,7 +74,7 @@ def probe_image(file: BinaryIO | str, limits: Limits) -> DocumentFacts:
             image.seek(pages[0])
             width, height = size_as_shown(image)
         except DECODING_ERRORS as error:
-            raise InputError(*explain(error)) from error
+            raise InputError(*explain(error, file)) from error
         return DocumentFacts(page_count=len(pages), width_px=width, height_px=height)
 
 
@@ -125,6 +125,20 @@ def _missing(count: int, declared: int) -> list[Failure]:
     if count == declared:
         return []
     message = f"The PDF declares {declared} pages, {count} can be found. Store it with another program."
+    return [Failure(Stage.PROBE, Reason.CORRUPT, message, page=count + 1)]
+
+
+def _unreachable(document: pdfium.PdfDocument, file: BinaryIO | str, count: int) -> list[Failure]:
+    """Compare what PDFium found after mending a damaged cross-reference table with what is written."""
+    if pdfium_c.FPDF_DocumentHasValidCrossReferenceTable(document):
+        return []
+    written = count_written_pages(file)
+    if written <= count:
+        return []
+    message = (
+        f"The PDF's cross-reference table is damaged: {written} pages are written in it, {count} can be "
+        "reached. Store it with another program."
+    )
     return [Failure(Stage.PROBE, Reason.CORRUPT, message, page=count + 1)]
 
 

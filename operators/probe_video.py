@@ -85,9 +85,17 @@ def probe_media(file: BinaryIO | str, demuxer: str, limits: Limits) -> MediaFact
 
 
 def _nothing(container: InputContainer) -> InputError:
-    found = ", ".join(f"{stream.type} ({_codec(stream) or 'no decoder'})" for stream in container.streams)
-    msg = f"Wanted pictures or sound with a decoder, found {found or 'no stream at all'}. Convert the file."
+    found = ", ".join(_described(stream) for stream in container.streams)
+    advice = "Convert it to a common codec" if found else "It is empty, or damaged: copy it again"
+    msg = f"Wanted pictures or sound with a decoder, found {found or 'no stream at all'}. {advice}."
     return InputError(Reason.NO_CONTENT, msg)
+
+
+def _described(stream: Stream) -> str:
+    codec = _codec(stream)
+    if codec and isinstance(stream, VideoStream) and not stream.width:
+        return f"video ({codec}) that states no size, as if cut off"
+    return f"{stream.type} ({codec or 'no decoder'})"
 
 
 def _check_pixels(stream: VideoStream, limits: Limits) -> None:

@@ -58,6 +58,10 @@ class Account:
     """Latest end of a packet of each stream read, in its own time base."""
     last_frame: Fraction | None = None
     """When the last frame leaves the screen."""
+    frames: int = 0
+    """Frames decoded that lie in what was asked for."""
+    stopped: Fraction | None = None
+    """Time of the first frame that was not given because there were too many."""
 
 
 class FrameReader:
@@ -82,7 +86,11 @@ class FrameReader:
         self.keep_damaged = False
         self.horizon: Fraction | None = None
         """Packets to be decoded after this time are not read; None reads to the end."""
+        self.most_frames: int | None = None
+        """Frames decoded from the wanted time on; those that only lead there, from a key frame
+        that may lie an hour before, do not count."""
         self._moved = False
+        self._begin = Fraction(0)
         sound = audio_stream(container)
         self._streams = [stream] if sound is None else [stream, sound]
         only(container, *self._streams)
@@ -103,6 +111,7 @@ class FrameReader:
         Raises:
             InputError: The container cannot seek back to the start.
         """
+        self._begin = begin
         for step in _STEPS_BACK:
             if begin - step <= 0 or not self._seek(begin - step):
                 break
@@ -169,6 +178,8 @@ class FrameReader:
                 else:
                     time = Fraction(0) if previous is None else previous + self.frame_seconds
                 previous = time
+                if self._is_too_much(time):
+                    return
                 if frame.is_corrupt:
                     self.account.bad.append(time)
                     if not self.keep_damaged:
@@ -176,6 +187,15 @@ class FrameReader:
                 duration = frame.duration * self._time_base if frame.duration else self.frame_seconds
                 self.account.last_frame = time + duration
                 yield Timed(time, frame)
+
+    def _is_too_much(self, time: Fraction) -> bool:
+        if self.most_frames is None or time < self._begin:
+            return False
+        self.account.frames += 1
+        if self.account.frames <= self.most_frames:
+            return False
+        self.account.stopped = time
+        return True
 
     def _decode(self, packet: "Packet[VideoStream]") -> list[VideoFrame]:
         try:

@@ -82,8 +82,13 @@ _UNSUPPORTED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"{\\rtf", "rich text"),
 )
 
-_PLAYLIST = re.compile(rb"^\s*(#EXTM3U|ffconcat version|\[playlist\]|<(MPD|smil|ASX)\b)", re.IGNORECASE)
-_MARKUP = re.compile(rb"^\s*<(!doctype|\?xml|html|svg|head|body)\b", re.IGNORECASE)
+_START = rb"^(?:\xef\xbb\xbf)?\s*"
+_PLAYLIST = re.compile(
+    _START + rb"(#EXTM3U|ffconcat version|\[playlist\]|v=0\r?\no=|<(MPD|smil|ASX|playlist)\b)", re.IGNORECASE
+)
+_MARKUP = re.compile(_START + rb"<(!doctype|!--|\?xml|html|svg|head|body)", re.IGNORECASE)
+_LISTING = re.compile(rb"<(MPD|smil|ASX|playlist)[\s>]", re.IGNORECASE)
+"""Playlists in XML, behind its declarations."""
 
 _BY_NAME: dict[str, Sniffed] = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".3gp", ".3g2"), Sniffed(_V, "video/mp4", "mov")),
@@ -130,7 +135,8 @@ def sniff(head: bytes, name: str) -> Sniffed:
         name: Its name; decides only when the bytes say nothing.
 
     Raises:
-        InputError: EMPTY, or REFUSED for a playlist or script named like a media file.
+        InputError: EMPTY, or REFUSED for a playlist, a web page or an archive named like a file
+            that would be read.
         UnsupportedError: A kind of file this version does not read.
     """
     suffix = PurePosixPath(name).suffix.lower()
@@ -142,7 +148,7 @@ def sniff(head: bytes, name: str) -> Sniffed:
     found = _by_magic(head)
     if found is not None:
         return found
-    if _PLAYLIST.search(head):
+    if _PLAYLIST.search(head) or (_MARKUP.search(head) and _LISTING.search(head)):
         if by_name is None:
             raise UnsupportedError("a playlist")
         msg = (
@@ -151,6 +157,12 @@ def sniff(head: bytes, name: str) -> Sniffed:
         )
         raise InputError(Reason.REFUSED, msg)
     kind = _unsupported(head)
+    if kind is not None and by_name is not None:
+        msg = (
+            f"The file is named {suffix} and holds {kind}, which this version does not read. "
+            "Fetch what it should be, or give it its right name."
+        )
+        raise InputError(Reason.REFUSED, msg)
     if kind is not None:
         raise UnsupportedError(kind)
     if by_name is None:

@@ -32,7 +32,8 @@ _ASS_FIELDS = 8
 _OVERRIDE = re.compile(r"\{[^{}]*\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(\{[^{}]*\\p0[^{}]*\}|$)", re.DOTALL)
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|</?>")
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+"""Hours up to four digits, a year: Python refuses to make numbers of thousands of digits."""
 _TIMING = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s|$)")
 _ASIDES = frozenset({"NOTE", "STYLE", "REGION"})
 """First words of WebVTT blocks that are not shown."""
@@ -166,11 +167,7 @@ def _is_aside(block: str) -> bool:
 def _damage(blocks: list[str], cues: int) -> Iterator[str]:
     """Say what of a file beside a video was lost: a line with an arrow announces a cue."""
     announced = sum("-->" in line for block in blocks for line in block.split("\n"))
-    empty = sum(
-        _TIMING.match(line) is not None and not any(rest.strip() for rest in lines[at + 1 :])
-        for lines in (block.split("\n") for block in blocks)
-        for at, line in enumerate(lines)
-    )
+    empty = sum(_TIMING.match(block.rstrip().rpartition("\n")[2]) is not None for block in blocks)
     if announced - empty > cues:
         yield f"{announced - empty - cues} of {announced} cues make no sense and are left out."
     elif not announced:
@@ -248,11 +245,15 @@ _LEGACY = {
 """What text without a mark was written in before UTF-8, by language."""
 
 
+_GUESSED_BYTES = 1 << 16
+"""Bytes that an encoding is guessed by; guessing reads them once for each candidate."""
+
+
 def _guessed(content: bytes) -> str:
     """Guess an encoding, with `charset_normalizer` where it is installed."""
     try:
         from charset_normalizer import from_bytes
     except ImportError:
         return "cp1252"
-    best = from_bytes(content, cp_isolation=sorted(set(_LEGACY.values()))).best()
+    best = from_bytes(content[:_GUESSED_BYTES], cp_isolation=sorted(set(_LEGACY.values()))).best()
     return best.encoding if best is not None else "cp1252"

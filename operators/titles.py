@@ -122,7 +122,10 @@ def metadata_title(stated: str | None) -> str | None:
 
 def file_title(uri: str) -> str:
     """Return the file name of a URI without its extension."""
-    path = unquote(urlsplit(uri).path) if "://" in uri else uri
+    if uri.startswith("file://"):  # `#` and `?` are letters of a local name
+        path = unquote(uri.removeprefix("file://"))
+    else:
+        path = unquote(urlsplit(uri).path) if "://" in uri else uri
     name = PurePosixPath(path.rstrip("/")).name
     stem = PurePosixPath(name).stem
     return stem or name or uri

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from operators.lake import DataFile, Lake
+from operators.retrying import with_retries
 from schemas.arrow import to_table
 from schemas.tables import TABLES
 
-_ROW_GROUP_ROWS = 50_000
+ROW_GROUP_ROWS = 50_000
 """Rows that DuckDB reads or skips together; small enough that looking up one asset is cheap."""
 
 
@@ -30,35 +31,46 @@ def write_rows(lake: Lake, table: str, rows: Iterable[Any]) -> DataFile | None:
     return write_table(lake, table, data) if data.num_rows else None
 
 
-def write_table(lake: Lake, table: str, data: pa.Table) -> DataFile:
-    """Write an Arrow table of the right schema as one data file of `table`."""
+def write_table(
+    lake: Lake, table: str, data: pa.Table, key: str = "asset_id", row_group_rows: int = ROW_GROUP_ROWS
+) -> DataFile:
+    """Write an Arrow table of the right schema as one data file of `table`.
+
+    Args:
+        lake: Where to write.
+        table: The table's name.
+        data: Its rows, sorted by `key`.
+        key: The column that readers look rows up by.
+        row_group_rows: Rows that are read or skipped together.
+    """
     path, target = lake.new_file(table)
-    with lake.filesystem.open(target, "wb") as file:
-        pq.write_table(data, file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
-    return DataFile(
-        table,
-        path,
-        int(lake.filesystem.size(target)),
-        data.num_rows,
-        statistics(data.num_rows, _asset_bounds(data)),
-    )
+
+    def write() -> int:
+        with lake.filesystem.open(target, "wb") as file:
+            pq.write_table(
+                data, file, compression="zstd", row_group_size=row_group_rows, write_page_checksum=True
+            )
+        return int(lake.filesystem.size(target))
+
+    size = with_retries(write)
+    return DataFile(table, path, size, data.num_rows, statistics(data.num_rows, _bounds(data, key), key))
 
 
-def _asset_bounds(data: pa.Table) -> tuple[str, str] | None:
-    if "asset_id" not in data.schema.names or not data.num_rows:
+def _bounds(data: pa.Table, column: str) -> tuple[str, str] | None:
+    if column not in data.schema.names or not data.num_rows:
         return None
-    bounds = pc.min_max(data["asset_id"]).as_py()
+    bounds = pc.min_max(data[column]).as_py()
     return bounds["min"], bounds["max"]
 
 
-def statistics(rows: int, asset_bounds: tuple[str, str] | None) -> str:
-    """Delta statistics as JSON: the row count, and the range of `asset_id` to skip files by."""
+def statistics(rows: int, bounds: tuple[str, str] | None, column: str = "asset_id") -> str:
+    """Delta statistics as JSON: the row count, and the range of a column to skip files by."""
     stats: dict[str, Any] = {"numRecords": rows}
-    if asset_bounds is not None:
+    if bounds is not None:
         stats |= {
-            "minValues": {"asset_id": asset_bounds[0]},
-            "maxValues": {"asset_id": asset_bounds[1]},
-            "nullCount": {"asset_id": 0},
+            "minValues": {column: bounds[0]},
+            "maxValues": {column: bounds[1]},
+            "nullCount": {column: 0},
         }
     return json.dumps(stats)
 

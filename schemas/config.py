@@ -129,6 +129,12 @@ class Limits(Section):
     """Memory of the process that decodes; it is ended beyond it."""
     unit_seconds: float = Field(120.0, gt=0)
     """Wall time in which the next unit (a span, a page) must come out of a decoder."""
+    cpu_seconds: float = Field(600.0, gt=0)
+    """CPU time, summed over threads, in which the next unit must come out of a decoder."""
+    frames: int = Field(100_000, ge=1)
+    """Most frames decoded for one span; a minute at 1,000 frames a second has 60,000."""
+    output_bytes: int = Field(1 << 30, ge=1 << 20)
+    """Most bytes one unit may hand on, pixels included."""
 
 
 class Resources(Section):
@@ -142,6 +148,8 @@ class Resources(Section):
     """Actors that hold an OCR engine; 0 takes one for each core (or each GPU share)."""
     ocr_threads: int = Field(1, ge=1)
     """Threads inside each OCR engine; more than one only helps with cores to spare."""
+    ocr_memory_bytes: int = Field(2 << 30, ge=256 << 20)
+    """Resident memory at which the process of an OCR engine is replaced: native engines leak."""
 
 
 class Store(Section):
@@ -165,6 +173,19 @@ class Run(Section):
     """Ray cluster to use (`auto` or `ray://…`); null starts one on this machine."""
     cpus: int | None = Field(None, ge=1)
     """Cores of a cluster started here; null takes all."""
+    wait_seconds: float = Field(0.0, ge=0)
+    """How long to wait for another run on the same lake before giving up."""
+    stall_seconds: float = Field(900.0, gt=0)
+    """With nothing finished for so long, the pipeline is taken for stuck, and the
+    run ends with everything finished kept. A unit may take some four times `limits.unit_seconds`
+    until it is given up; with less than that, slow units look stuck."""
+    max_failures: int | None = Field(None, ge=0)
+    """A run stops early when more files than this have failed; null never stops it."""
+    max_failure_rate: float | None = Field(None, ge=0, le=1)
+    """…or when more than this share of the files read so far (at least 20) have failed."""
+    prune_limit: float = Field(0.5, ge=0, le=1)
+    """`--prune` refuses to remove more than this share of the assets below the sources: an
+    unmounted disk looks like a folder from which everything has vanished."""
 
 
 class Config(Section):
@@ -192,12 +213,6 @@ class Config(Section):
             )
             raise ValueError(msg)
         return self
-
-    def perception_digest(self) -> str:
-        """Hash what changes what is perceived; other fields do not touch an asset's version."""
-        shown = self.model_dump(mode="json", include={"sampling", "documents", "ocr", "speech", "vision"})
-        shown["documents"].pop("pages_per_task")
-        return digest_json(shown)
 
     def summary_digest(self) -> str:
         """Hash what changes summaries but not what they rest on."""
@@ -236,6 +251,35 @@ def load_config(profile: str = "embedded", file: Path | None = None, settings: S
         return Config.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from None
+
+
+def differences(stored: str, config: Config) -> list[tuple[str, Any, Any]]:
+    """Compare a configuration as stored with a run with another one.
+
+    Args:
+        stored: A configuration as JSON; keys it does not know are as they are by default.
+        config: The other one.
+
+    Returns:
+        For each key that differs (`ocr.engine`), its name, what it was and what it is.
+    """
+    before, after = _flat(json.loads(stored)), _flat(config.model_dump(mode="json"))
+    default = _flat(Config().model_dump(mode="json"))
+    return [
+        (key, before.get(key, default[key]), value)
+        for key, value in after.items()
+        if before.get(key, default[key]) != value
+    ]
+
+
+def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, section in sections.items():
+        if isinstance(section, Mapping):
+            flat |= {f"{name}.{key}": value for key, value in section.items()}
+        else:
+            flat[name] = section
+    return flat
 
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:

@@ -61,6 +61,10 @@ class SkipReason(StrEnum):
     """The name, or a folder below the source, begins with a dot."""
     UNSUPPORTED = "unsupported"
     """The content is of a kind this version does not read."""
+    NOT_SELECTED = "not_selected"
+    """The run was asked for a part of the corpus (`--since`, `--limit`), and this is not of it."""
+    NOT_REACHED = "not_reached"
+    """The run ended early, before this file."""
     SIDECAR = "sidecar"
     """A subtitle file that belongs to a video or audio file beside it."""
 
@@ -92,12 +96,19 @@ class InputError(Exception):
     turns it into a `Failure` and goes on with the rest of the corpus.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        """Keep the reason beside the message."""
+    def __init__(self, reason: Reason, message: str, transient: bool = False) -> None:
+        """Keep the reason beside the message.
+
+        Args:
+            reason: What the failures row will say.
+            message: What was wanted, what was found, what to do.
+            transient: The same input may well be read a little later.
+        """
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.transient = transient
 
-    def __reduce__(self) -> tuple[type["InputError"], tuple[Reason, str]]:
-        """Pickle with both arguments, so that the error crosses process borders whole."""
-        return InputError, (self.reason, self.message)
+    def __reduce__(self) -> tuple[type["InputError"], tuple[Reason, str, bool]]:
+        """Pickle with all arguments, so that the error crosses process borders whole."""
+        return InputError, (self.reason, self.message, self.transient)

@@ -46,15 +46,15 @@ def asset_id(uri: str) -> str:
     return digest("asset", uri)
 
 
-def version(content: str, sidecars: Iterable[str], perception: str) -> str:
+def version(content: str, sidecars: str, perception: str) -> str:
     """Identify what would be perceived.
 
     Args:
         content: `content_hash` of the file.
-        sidecars: `content_hash` of each sidecar file, in any order.
+        sidecars: digest of the sidecar files, empty without any.
         perception: digest of the configuration that changes what is perceived.
     """
-    return digest("version", str(PERCEPTION_REVISION), content, perception, *sorted(sidecars))
+    return digest("version", str(PERCEPTION_REVISION), content, perception, sidecars)
 
 
 def fingerprint(stats: Iterable[tuple[str, int, int | None, str | None]]) -> str:

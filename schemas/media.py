@@ -59,6 +59,10 @@ class Listing:
     sidecars: list[Sidecar] = field(default_factory=list)
     known_version: str | None = None
     """The `version` the lake holds of it, when only the summaries or nothing may have changed."""
+    known_plan: str | None = None
+    """The id of its plan in the lake, when its listing has not changed: it need not be read."""
+    content_hash: str | None = None
+    """`content_hash` of the file, when this run has computed it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,8 @@ class Asset:
     modified_ns: int | None = None
     etag: str | None = None
     sidecars: list[Sidecar] = field(default_factory=list)
+    sidecar_hash: str = ""
+    """Digest of the bytes of all sidecars; empty without any."""
     unit_count: int = 1
 
 

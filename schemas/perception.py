@@ -135,3 +135,9 @@ class Perception:
     """Frames sampled in this unit before near-duplicates were dropped."""
     skipped: str | None = None
     """A `SkipReason`, when the whole asset is not ingested."""
+    unit_id: str = ""
+    """What this result depends on, as one id; empty where it is not worth keeping."""
+    stage: str = ""
+    """The last stage it depends on: `decode`, or `ocr` where pictures have to be recognised."""
+    recalled: bool = False
+    """It was not computed by this run but found in the lake."""

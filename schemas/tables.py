@@ -12,7 +12,8 @@ once, and rows of a commit that was never finished are never seen.
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.perception import Word
+from schemas.media import Asset, Unit
+from schemas.perception import Utterance, View, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class AssetRow:
     modified_at: datetime | None
     etag: str | None
     write_id: str
+    plan_id: str = ""
+    """Its row in `plans`, empty where probing found something wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +222,47 @@ class FailureRow:
     run_id: str
     at: datetime
     write_id: str
+    reproduce: str = ""
+    """The command that tries this part of this file again and shows what happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRow:
+    """One finished unit of work, kept so that the same content is never read twice."""
+
+    unit_id: str
+    """From everything the result depends on: content, place, stage, engine, parameters."""
+    content_hash: str
+    size_bytes: int
+    """Of the file; files of another size need not be looked for here."""
+    stage: str
+    """The last stage it depends on: decode (text layers, subtitles) or ocr."""
+    unit: Unit
+    views: list[View]
+    cuts: list[float]
+    utterances: list[Utterance]
+    sampled: int
+    seconds: float
+    """What it cost to compute."""
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """How one content is cut into units, so that it need not be opened again to know."""
+
+    plan_id: str
+    """From content, sidecars and the settings that decide the cuts."""
+    content_hash: str
+    size_bytes: int
+    recipe: str
+    """Digest of those settings."""
+    asset: Asset
+    """As probed; where it lay then does not matter."""
+    units: list[Unit]
+    run_id: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +307,8 @@ class RunRow:
     started_at: datetime
     finished_at: datetime | None
     status: str
-    """running, finished, failed (the run itself broke) or interrupted."""
+    """running, finished, stopped (by the failure budget), interrupted (by the user), failed (the
+    run itself broke) or died (its process ended without a word)."""
     exit_code: int | None
     sources: list[str]
     profile: str
@@ -285,6 +330,12 @@ class RunRow:
     stages: list[StageCost] = field(default_factory=list)
     message: str | None = None
     """Why the run broke, if it did."""
+    recalled: int = 0
+    """Units that were found in the lake and not computed."""
+    vanished: int = 0
+    """Assets of the lake whose file is no longer below the sources."""
+    pruned: int = 0
+    """How many of them were removed."""
 
 
 TABLES: dict[str, type] = {
@@ -298,6 +349,8 @@ TABLES: dict[str, type] = {
     "failures": FailureRow,
     "runs": RunRow,
     "skips": SkipRow,
+    "units": UnitRow,
+    "plans": PlanRow,
 }
 """Table name to row type; the name is also the folder in the lake and the view."""
 

@@ -46,6 +46,7 @@ def _assets() -> list[AssetRow]:
             media_type="application/pdf",
             duration_seconds=None,
             page_count=2,
+            clip_count=2,
             title="Café report",
             summary="The café sold 412 croissants.",
             status="partial",
@@ -169,6 +170,16 @@ def make(root: Path) -> Lake:
             summary=None,
             write_id="w2",
         ),
+        segment_row(
+            asset_id=PICTURE,
+            start_seconds=None,
+            end_seconds=None,
+            first_page=1,
+            last_page=1,
+            title=None,
+            summary=None,
+            write_id="w3",
+        ),
     ]
     failures = [
         FailureRow(
@@ -178,6 +189,7 @@ def make(root: Path) -> Lake:
         FailureRow(
             REPORT, "v0", "file:///data/docs/café report.pdf", "ocr", "timeout",
             "Page 2 took too long.", 2, None, None, "r0", NOW, "w2",
+            "gloss try '/data/docs/café report.pdf' --page 2",
         ),
     ]  # fmt: skip
     files = [
@@ -194,7 +206,11 @@ def make(root: Path) -> Lake:
                 CitationRow(
                     TALK, "v0", "asset", 0, 0, 0, "The Moon moves the sea.", "subtitles:en",
                     14.0, 20.0, None, None, None, None, None, "w1",
-                )
+                ),
+                CitationRow(
+                    REPORT, "v0", "asset", 0, 1, 0, "The café sold 412 croissants.", "text_layer",
+                    None, None, 2, 0.1, 0.1, 0.6, 0.2, "w2",
+                ),
             ],
         ),
         # A row of a commit that was never finished: nothing may show it.

@@ -1,11 +1,12 @@
 """The configuration is one validated object; what cannot be used is refused by name."""
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from schemas.config import Config, ConfigError, load_config
+from schemas.config import Config, ConfigError, differences, load_config
 
 
 def test_settings_override_file_overrides_profile(tmp_path: Path) -> None:
@@ -86,15 +87,23 @@ def test_stored_configuration_reads_back() -> None:
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
-def test_digests_follow_what_they_stand_for() -> None:
-    """Resources change no version; sampling changes perception only; summaries only summaries."""
+def test_summary_digest_follows_summaries_alone() -> None:
+    """What is perceived differently is summarised in the same way."""
     base = Config()
-    resources = load_config("embedded", None, ["resources.ocr_workers=7", "documents.pages_per_task=2"])
     sampling = load_config("embedded", None, ["sampling.interval_seconds=2"])
     summary = load_config("embedded", None, ["summary.asset_sentences=2"])
 
-    assert resources.perception_digest() == base.perception_digest()
-    assert sampling.perception_digest() != base.perception_digest()
     assert sampling.summary_digest() == base.summary_digest()
-    assert summary.perception_digest() == base.perception_digest()
     assert summary.summary_digest() != base.summary_digest()
+
+
+def test_differences_name_the_settings_that_changed() -> None:
+    """Also against a configuration stored before a setting existed."""
+    stored = load_config("embedded", None, ["ocr.min_confidence=0.7"]).model_dump(mode="json")
+    del stored["limits"]
+    now = load_config("embedded", None, ["limits.pages=5"])
+
+    assert differences(json.dumps(stored), now) == [
+        ("ocr.min_confidence", 0.7, 0.5),
+        ("limits.pages", 20000, 5),
+    ]

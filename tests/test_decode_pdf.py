@@ -1,6 +1,7 @@
 """Pages of a PDF become views where their text is sound, pictures where it is not."""
 
 import io
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -357,3 +358,39 @@ def test_one_colour_pictures_are_blank() -> None:
     """A page covered by one grey has nothing to recognise."""
     grey = drawn_pdf(lambda canvas: put_picture(canvas, Image.new("RGB", (50, 50), "grey"), -5, -5, 700, 900))
     assert view_of(grey).text_source == "none"
+
+
+def one_image(data: bytes, entries: bytes) -> bytes:
+    """Write a page that shows one picture and nothing else."""
+    kind = b"/Type /XObject /Subtype /Image /Width 50 /Height 50 /BitsPerComponent 8 /ColorSpace /DeviceRGB "
+    return raw_pdf(
+        {
+            1: b"<< /Type /Catalog /Pages 2 0 R >>",
+            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents 4 0 R "
+            b"/Resources << /XObject << /X 5 0 R >> >> >>",
+            4: stream(b"99 0 0 99 0 0 cm /X Do"),
+            5: stream(data, kind + entries),
+        }
+    )
+
+
+def test_a_page_whose_picture_is_damaged_is_not_taken_for_blank() -> None:
+    """PDFium draws nothing for it without a word; a white picture is nothing to worry about."""
+    (damaged,) = decode(one_image(b"no JPEG 2000 at all", b"/Filter /JPXDecode"))
+    (white,) = decode(one_image(b"\xff" * 7500, b""))
+
+    assert [failure.reason for failure in damaged.failures] == [Reason.CORRUPT]
+    assert "picture" in damaged.failures[0].message
+    assert white.views
+
+
+def test_pages_that_cannot_be_reached_are_missed() -> None:
+    """PDFium takes a page tree whose list of pages is lost for one empty page."""
+    whole = drawn_pdf(prose, prose, prose)
+    (lost,) = decode(re.sub(rb"/Count 3 .* /Type /Pages", b"/Nothing true", whole))
+    (blank,) = decode(drawn_pdf(lambda _: None))
+
+    assert [(failure.reason, failure.page) for failure in lost.failures] == [(Reason.CORRUPT, 1)]
+    assert "3 pages are written" in lost.failures[0].message
+    assert blank.views

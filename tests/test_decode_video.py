@@ -2,7 +2,7 @@
 
 import io
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 
 import av
 import numpy as np
@@ -19,7 +19,7 @@ from operators.sample import Grid
 from operators.upright import Converter
 from schemas.config import Config, load_config
 from schemas.failure import Reason
-from schemas.media import Asset, Kind
+from schemas.media import Asset, Kind, Unit, UnitKind
 from schemas.perception import Perception, Picture
 from tests.corpus import CORPUS, needs_corpus
 from tests.media import PLAIN, Encoding, Pixels, encode, quadrants, slide, steady, with_dot
@@ -389,6 +389,60 @@ def test_a_file_that_is_cut_short_keeps_what_is_there() -> None:
     lost_from = min(failure.start_seconds or 0 for each in spans for failure in each.failures)
     assert 4 < lost_from < 10
     assert lost_from - 1.1 <= times(spans)[-1] < lost_from
+
+
+@cache
+def thousand_a_second() -> bytes:
+    """Make 2.2 s of small key frames, in which the shade changes every 0.4 s."""
+    shades = [np.full((16, 16, 3), 40 * shade, np.uint8) for shade in range(6)]
+    frames = [(index / 1000, shades[index // 400]) for index in range(2200)]
+    return encode(frames, Encoding(key_every=1, codec="mpeg4", options={}))
+
+
+@pytest.mark.parametrize("strategy", ["distinct", "interval", "keyframes", "scenes"])
+def test_frames_beyond_the_limit_are_left_out(strategy: str) -> None:
+    """A video of a thousand frames a second: what was decoded is kept, the rest of each span is named."""
+    content = thousand_a_second()
+    settings = (f"sampling.strategy={strategy}", "sampling.interval_seconds=0.1")
+
+    whole = decoded(content, *settings, "limits.frames=2200")
+    spans = decoded(content, *settings, "sampling.span_seconds=1", "limits.frames=500")
+
+    assert not any(each.failures for each in whole)
+    for span, (start, end) in zip(spans, [(0, 1), (1, 2.2)], strict=True):
+        (failure,) = span.failures
+        assert failure.start_seconds is not None
+        assert failure.reason == Reason.TOO_LARGE
+        assert "limits.frames" in failure.message
+        assert failure.start_seconds == pytest.approx(start + 0.5, abs=0.11)
+        assert failure.end_seconds == pytest.approx(end, abs=0.05)
+        assert span.pictures
+        assert all((picture.until_seconds or 0) <= failure.start_seconds for picture in span.pictures)
+
+
+def test_frames_that_lead_to_a_span_are_not_counted() -> None:
+    """A video with one key frame is decoded from its start for each span; that is not its fault."""
+    content = encode(steady([(0.0, FIRST), (4.2, SECOND)], 8, 25), Encoding(key_every=1000))
+
+    spans = decoded(content, "sampling.span_seconds=2", "limits.frames=90")
+
+    assert len(spans) == 4
+    assert not any(each.failures for each in spans)
+
+
+def test_last_span_is_told_by_its_end() -> None:
+    """Whatever units come behind it: frames beyond the declared end are seen, once."""
+    content = encode(steady([(0.0, FIRST), (4.0, SECOND)], 6, 25))
+    facts = probe_media(io.BytesIO(content), "mov", Config().limits)
+    asset = Asset(
+        "id", "v", "memory://a", Kind.VIDEO, 0, "", "", container="mov",
+        duration_seconds=3.0, unit_count=3,
+    )  # fmt: skip
+    units = [Unit(0, UnitKind.SPAN, 0.0, 1.5), Unit(1, UnitKind.SPAN, 1.5, 3.0)]
+    spans = [decode_span(io.BytesIO(content), asset, unit, Config()) for unit in units]
+
+    assert facts.duration_seconds == pytest.approx(6)
+    assert [each.cuts for each in spans] == [[], [4.0]]
 
 
 def test_skipping_changes_no_picture() -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 import jobs.chain
 from jobs.ingest import run_ingest
 from operators.lake import Lake
+from operators.unit_store import UnitStore
 from schemas import ids
 from schemas.arrow import to_table
 from schemas.config import Config, load_config
@@ -25,7 +26,9 @@ class Losing:
         self.lose = lose
         self.handed_out: list[list[str]] = []
 
-    def __call__(self, listings: Sequence[Listing], _config: Config, *, careful: bool) -> Iterator[pa.Table]:
+    def __call__(
+        self, listings: Sequence[Listing], _config: Config, _store: UnitStore, *, careful: bool
+    ) -> Iterator[pa.Table]:
         """Yield the units that are not lost."""
         assert careful == bool(self.handed_out)
         self.handed_out.append([Path(listing.uri).name for listing in listings])
@@ -55,8 +58,8 @@ def ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losing: Losing) -> t
     """Ingest three files through a pipeline that loses units."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    for name in ("a.png", "b.png", "c.png"):
-        Image.new("L", (8, 8)).save(corpus / name)
+    for number, name in enumerate(("a.png", "b.png", "c.png")):
+        Image.effect_noise((8, 8 + number), 9).save(corpus / name)
     monkeypatch.setattr(jobs.chain, "perceive", losing)
     code = run_ingest(
         [str(corpus)], str(tmp_path / "lake"), load_config("embedded", None, ["ocr.engine=off"])

@@ -11,6 +11,7 @@ import yaml
 from operators.ocr import Ocr
 from operators.ocr_engine import OcrEngine
 from operators.ocr_engines import check_engine, load_engine
+from operators.ocr_isolated import isolated_engine
 from operators.orientation import turn_picture
 from schemas import config as configs
 from schemas.config import Config
@@ -93,6 +94,16 @@ def test_paddleocr_reads_a_page(engine: OcrEngine) -> None:
     (found,) = engine.read([pixels])
     assert [line.text for line in sorted(found, key=lambda line: line.y0)] == lines
     assert all(0.04 < line.x0 < 0.08 and line.confidence > 0.9 for line in found)
+
+
+@pytest.mark.paddle
+@needs_paddle
+def test_paddleocr_reads_within_the_bounds_of_a_child(model: Path, engine: OcrEngine) -> None:
+    """Limits on memory, files and rights leave it what it needs."""
+    pixels, _ = page(rows=4, height_px=250)
+    isolated = isolated_engine(Config(ocr=configs.Ocr(engine="paddleocr", model=str(model))))
+    assert isolated.read([pixels]) == engine.read([pixels])
+    isolated.close()
 
 
 @pytest.mark.paddle

@@ -10,12 +10,35 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.output import check_format, clean, clock, console, emit, emit_json, file_name, grid, size
+from jobs.output import (
+    check_format,
+    clean,
+    clock,
+    complain,
+    console,
+    defused,
+    emit,
+    emit_json,
+    file_name,
+    grid,
+    one_line,
+    size,
+)
+from jobs.query import run_query
+from jobs.search import run_search
+from jobs.show import run_show
+from jobs.status import run_status
+from operators.commit import commit
+from operators.lake import Lake
+from operators.write import rows_of, write_rows
 from schemas.config import ConfigError
+from schemas.tables import FailureRow
+from tests.rows import NOW, asset_row, segment_row
 
 STEERING = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]"
@@ -26,6 +49,7 @@ STEERING = re.compile(
 def test_clean_text_has_nothing_a_terminal_obeys(text: str) -> None:
     """Whatever the text, only line breaks are left of the control characters."""
     assert not STEERING.search(clean(text))
+    assert "\n" not in one_line(text)
 
 
 @given(
@@ -57,6 +81,110 @@ def test_no_format_lets_data_steer_a_terminal(
     out = capsys.readouterr().out
     assert not STEERING.search(out)
     assert "[bold]markup[/bold]" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+2", "'=1+2"),
+        ('=HYPERLINK("http://x", "y")', '\'=HYPERLINK("http://x", "y")'),
+        ("+1 555 0100", "'+1 555 0100"),
+        ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
+        ("- a bullet", "'- a bullet"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("＝1+2", "'＝1+2"),
+        ("-12", "-12"),
+        ("+4.5e-3", "+4.5e-3"),
+        ("-.5", "-.5"),
+        ("-1-1", "'-1-1"),
+        ("1=1", "1=1"),
+        ("'=1", "'=1"),
+        ("", ""),
+    ],
+)
+def test_csv_gives_a_spreadsheet_nothing_to_compute(
+    text: str, written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Text that begins like a formula gets an apostrophe, in headers too; numbers and other text stay."""
+    table = pa.table({"=name": ["-" + text[1:]], "text": [text], "number": [-1.5], "list": [[-1]]})
+
+    emit(table.schema, table.select(["=name", "text", "number", "list"]).to_batches(), "csv")
+
+    header, row = csv.reader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert header == ["'=name", "text", "number", "list"]
+    assert row[1:] == [written, "-1.5", "[-1]"]
+
+
+@given(st.text())
+def test_csv_never_begins_a_formula(text: str) -> None:
+    """Whatever the text: it is taken back by removing one apostrophe."""
+    written = defused(text)
+    assert written in (text, f"'{text}")
+    assert not written.startswith(tuple("=@\t\r\n"))
+    if written.startswith(("+", "-")):
+        float(written)
+
+
+@pytest.mark.parametrize("format_name", ["json", "parquet"])
+def test_formats_for_programs_are_exact(
+    format_name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No apostrophe where no spreadsheet reads."""
+    table = pa.table({"x": ["=1+2", "\x1b[2J", "-", "\u202e"]})
+
+    emit(table.schema, table.to_batches(), format_name, tmp_path / "out")
+
+    if format_name == "parquet":
+        assert pq.read_table(tmp_path / "out").equals(table)
+    else:
+        assert json.loads((tmp_path / "out").read_text(encoding="utf-8")) == table.to_pylist()
+
+
+HOSTILE = "a'b\"c; DROP TABLE assets; --\x1b[2J\x9b1m\u202e\ngloss: all is well\x07.mp4"
+
+
+def test_no_verb_lets_a_file_name_steer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names, titles, texts and messages of a hostile file, in every verb and in errors: shown, not obeyed."""
+    lake = Lake(tmp_path / "lake")
+    lake.create()
+    uri = f"file:///data/{HOSTILE}"
+    asset = asset_row(uri=uri, title=HOSTILE, summary=HOSTILE, status="partial", failure_count=1)
+    failure = FailureRow(
+        "a0", "v0", uri, "decode", "corrupt", HOSTILE, 1, None, None, "r0", NOW, "w0", f"gloss try {uri}"
+    )
+    other = asset_row(asset_id="a1", uri=f"{uri}.b", write_id="w1", clip_count=0, segment_count=0, title=None)
+    segment = segment_row(title=HOSTILE, summary=HOSTILE)
+    files = [write_rows(lake, "failures", [failure]), write_rows(lake, "segments", [segment])]
+    commit(lake, [asset, other], rows_of(files))
+
+    verbs = [
+        run_show(lake.uri, uri),
+        run_show(lake.uri, HOSTILE[:10]),
+        run_search(lake.uri, "drop"),
+        run_search(lake.uri, HOSTILE),
+        run_status(lake.uri, check=True),
+        run_query(lake.uri, "SELECT uri, title FROM assets"),
+        run_query(lake.uri, f"SELECT '{HOSTILE.replace(chr(39), '')}' FROM nowhere"),
+        run_query(str(tmp_path / HOSTILE.replace("/", "")), "SELECT 1"),
+        complain(HOSTILE),
+    ]
+
+    said = capsys.readouterr()
+    assert verbs[:4] == [0, 2, 0, 0]
+    assert verbs[5:] == [0, 2, 2, 2]
+    assert "DROP TABLE" in said.out
+    assert not STEERING.search(said.out)
+    assert not STEERING.search(said.err)
+    # On a line of its own it would pass for ours.
+    shown = run_show(lake.uri, uri)
+    lines = capsys.readouterr().out.splitlines()
+    assert shown == 0
+    assert [line for line in lines if line.startswith("gloss:")] == []
+    assert run_query(lake.uri, "SELECT count(*) AS n FROM assets", format="csv") == 0
+    assert capsys.readouterr().out == "n\n2\n"
 
 
 def test_csv_for_programs_is_exact(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from jobs.ingest import Work, find, known_assets, known_skips, plan_work, run_ingest
+from jobs.ingest import find, run_ingest
+from jobs.plan import Work, known_assets, known_skips, plan_work
 from jobs.retry import run_retry
 from operators.discover import discover
 from operators.lake import Lake

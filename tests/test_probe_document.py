@@ -199,3 +199,26 @@ def test_only_picture_formats_are_opened(data: bytes, reason: Reason) -> None:
 def test_real_broken_documents_have_their_reason(name: str, reason: Reason) -> None:
     """Files of other programs."""
     assert refusal((CORPUS / name).read_bytes()) is reason
+
+
+def test_pages_behind_a_damaged_cross_reference_table_are_missed() -> None:
+    """What PDFium mends is compared with what is written; a table that only lies by an offset is not told."""
+    one, two = drawn_pdf(prose), drawn_pdf(prose, prose)
+    joined = probe_pdf(io.BytesIO(two + one), LIMITS)
+    mended = probe_pdf(io.BytesIO(two.replace(b"startxref\n", b"startxref\n9")), LIMITS)
+
+    assert joined.page_count == 1
+    assert [failure.reason for failure in joined.failures] == [Reason.CORRUPT]
+    assert (mended.page_count, mended.failures) == (2, [])
+
+
+@pytest.mark.parametrize("form", ["WEBP", "TIFF", "AVIF", "PNG"])
+def test_a_picture_cut_off_in_its_header_says_so(form: str) -> None:
+    """The frame of the format promises more bytes than there are: copying again may help."""
+    options = {"compression": "tiff_lzw"} if form == "TIFF" else {}
+    whole = picture_bytes(text_picture("Cut"), form, **options)
+    cut = len(whole) // 20 if form != "PNG" else 30
+
+    with pytest.raises(InputError) as caught:
+        probe_image(io.BytesIO(whole[:cut]), LIMITS)
+    assert caught.value.reason is Reason.TRUNCATED

@@ -259,3 +259,21 @@ def test_facts_agree_with_what_is_known_of_real_files() -> None:
             assert facts.duration_seconds == pytest.approx(known["duration_s"], abs=0.1), name
         checked += 1
     assert checked > 40
+
+
+@pytest.mark.parametrize(
+    ("content", "demuxer", "reason"),
+    [
+        (encode([(0.0, quadrants())], Encoding(container="matroska"))[:400], "matroska", Reason.TRUNCATED),
+        (bytes(20_000), "mpeg", Reason.CORRUPT),
+        (bytes(20_000), "mpegts", Reason.CORRUPT),
+        (b"OggS" + bytes(40), "ogg", Reason.TRUNCATED),
+    ],
+)
+def test_an_end_that_comes_too_early_is_told_from_another_kind_of_file(
+    content: bytes, demuxer: str, reason: Reason
+) -> None:
+    """Formats without a header end early only in that their mark is nowhere."""
+    with pytest.raises(InputError) as caught:
+        probe_media(io.BytesIO(content), demuxer, LIMITS)
+    assert caught.value.reason is reason

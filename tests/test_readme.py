@@ -63,8 +63,8 @@ def test_the_picture_of_the_flow_names_real_files() -> None:
     for name in names:
         assert (ROOT / "operators" / name).is_file(), name
     chain = (ROOT / "jobs" / "chain.py").read_text(encoding="utf-8")
-    steps = [name for name in ("probe", "decode", "ocr") if f"operators.{name} import" in chain]
-    assert steps == ["probe", "decode", "ocr"]
+    steps = [name for name in ("probe", "recall", "ocr") if f"operators.{name} import" in chain]
+    assert steps == ["probe", "recall", "ocr"]
 
 
 @pytest.mark.parametrize("document", ["README.md", "examples/README.md"])

@@ -63,6 +63,7 @@ def test_show_tells_the_whole_story(lake: Lake, capsys: pytest.CaptureFixture[st
     for word in (
         "Café report", "partial", "The café sold 412 croissants.", "pages 1-2", "Spring tide of visitors",
         "96 éclairs", "text_layer", "page 2", "timeout", "Page 2 took too long.", "ocr 30.0 s",
+        "$ gloss try '/data/docs/café report.pdf' --page 2",
     ):  # fmt: skip
         assert word in out, word
 
@@ -101,6 +102,7 @@ def test_status_counts_what_is_there(lake: Lake, capsys: pytest.CaptureFixture[s
     """Runs, assets by kind and state, failures by reason, sizes."""
     assert run_status(lake.uri, format="json", check=True) == 0
     (state,) = json.loads(capsys.readouterr().out)
+    assert {item["severity"] for item in state["findings"]} <= {"info"}
     by_kind = {row["kind"]: (row["ok"], row["partial"], row["failed"]) for row in state["assets"]}
     assert by_kind == {"document": (0, 1, 0), "image": (1, 0, 0), "video": (1, 0, 1)}
     assert {(row["reason"], row["failures"]) for row in state["failures"]} == {
@@ -120,18 +122,22 @@ def test_status_counts_what_is_there(lake: Lake, capsys: pytest.CaptureFixture[s
 def test_status_check_fails_when_a_file_is_unaccounted_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A finished run whose counts do not add up is named; one that broke is not held to it."""
+    """A run that is over and whose counts do not add up is named, however it ended."""
     lake = Lake(tmp_path / "lake")
     lake.create()
     sound = run_row(run_id="sound", discovered=3, ok=1, partial=0, failed=1, skipped=1)
     put_run(lake, sound)
-    put_run(lake, replace(sound, run_id="stopped", status="interrupted", discovered=9))
+    put_run(lake, replace(sound, run_id="going-on", status="running", discovered=9))
+    lake.write_views()
     assert run_status(lake.uri, check=True) == 0
 
-    put_run(lake, replace(sound, run_id="wrong", discovered=4))
+    put_run(lake, replace(sound, run_id="wrong", status="interrupted", discovered=4))
+    lake.write_views()
 
     assert run_status(lake.uri, check=True) == 1
-    assert "wrong" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "wrong (interrupted; of 4 files 1 ok, 0 partial, 1 failed, 1 skipped)" in said.out
+    assert "1 error" in said.err
     assert run_status(lake.uri) == 0
 
 

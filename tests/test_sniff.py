@@ -39,11 +39,38 @@ def test_content_decides(head: bytes, name: str, kind: str, container: str) -> N
     assert (sniffed.kind, sniffed.container) == (kind, container)
 
 
-@pytest.mark.parametrize("playlist", [b"#EXTM3U\nsecret.txt", b"ffconcat version 1.0\n", b"<MPD xmlns=''>"])
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        b"#EXTM3U\nsecret.txt",
+        b"\xef\xbb\xbf\n #EXTM3U\nsecret.txt",
+        b"ffconcat version 1.0\n",
+        b"<MPD xmlns=''>",
+        b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///secret.txt">]><MPD>',
+        b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n",
+    ],
+)
 def test_playlist_named_like_a_video_is_refused(playlist: bytes) -> None:
     """A file that points at others is never handed to FFmpeg."""
     with pytest.raises(InputError) as caught:
         sniff(playlist, "talk.mp4")
+
+    assert caught.value.reason is Reason.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"PK\x03\x04....", "a.pdf"),
+        (b"<html><body>404 Not Found", "talk.mp4"),
+        (b"<!-- a picture --><svg>", "a.png"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a.tiff"),
+    ],
+)
+def test_another_kind_of_file_under_a_media_name_is_refused(head: bytes, name: str) -> None:
+    """The page that a server gave instead of a video is a loss that its owner wants to hear of."""
+    with pytest.raises(InputError, match="holds") as caught:
+        sniff(head, name)
 
     assert caught.value.reason is Reason.REFUSED
 

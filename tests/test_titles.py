@@ -87,6 +87,8 @@ def test_stated_titles_are_believed_when_a_person_wrote_them(stated: str | None,
         ("memory://scan", "memory://scan"),
         ("https://example.org/x/Photosynthesis.pdf?sig=1", "Photosynthesis"),
         ("file:///data/.hidden", ".hidden"),
+        ("file:///data/Talk #2: why?.mp4", "Talk #2: why?"),
+        ("file://localhost/data/caf%E9.mp4", "caf\ufffd"),
     ],
 )
 def test_a_file_name_is_the_last_resort(uri: str, title: str) -> None:

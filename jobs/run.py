@@ -1,0 +1,400 @@
+"""One run: the work that a plan left, done on a cluster, with every file accounted for.
+
+perceive on the cluster -> fan in -> compose -> commit. Whatever goes wrong with a file is a row
+in `failures`, and the rest goes on; whatever goes wrong with the run ends it with everything
+finished kept, so that the same command goes on from there.
+"""
+
+import json
+import os
+import platform
+import traceback
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from cluster.quiet import Terminal, quiet
+from jobs.budget import BudgetSpent, check_budget
+from jobs.ledger import Ledger, counts
+from jobs.plan import Work, skip_mark
+from jobs.progress import Progress
+from jobs.report import report
+from operators.claim import Claim
+from operators.commit import put_run, put_skips, touch_assets
+from operators.content import copies_last, of_equal_size
+from operators.discover import Discovery
+from operators.fan_in import Complete, FanIn, Header
+from operators.lake import Lake
+from operators.probe import fingerprint
+from operators.prune import remove_assets
+from operators.unit_id import perception_id
+from operators.unit_store import open_store
+from schemas import ids
+from schemas.arrow import to_table
+from schemas.config import Config, ConfigError
+from schemas.failure import Failure, Reason, SkipReason, Stage
+from schemas.media import Asset, Listing, Unit, UnitKind
+from schemas.perception import Perception
+from schemas.tables import AssetRow, RunRow, SkipRow
+
+if TYPE_CHECKING:
+    from jobs.committer import Committer
+
+EXIT_OK, EXIT_BROKEN, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
+
+
+def new_run_id() -> str:
+    """Name a run: when it began, and what tells it from another that began then."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a run is asked to do."""
+
+    discovery: Discovery
+    work: Work
+    sources: Sequence[str]
+    vanished: Sequence[str] = ()
+    """Assets of the lake whose file is gone."""
+    prune: bool = False
+    """Whether to remove them."""
+    run_id: str = field(default_factory=new_run_id)
+
+
+def run(lake: Lake, config: Config, task: Task, claim: Claim, *, verbose: bool = False) -> int:
+    """Do the work and write the run's row, whatever happens.
+
+    Args:
+        lake: An existing lake.
+        config: The run's configuration.
+        task: What to do.
+        claim: The right to write to the lake.
+        verbose: Show what Ray says.
+
+    Raises:
+        ConfigError: The cluster cannot be used.
+    """
+    discovery, work = task.discovery, task.work
+    ledger = Ledger(len(discovery.listings) + len(discovery.skips) + len(discovery.unlisted))
+    row = _started(config, task, ledger)
+    put_run(lake, row)
+    ended = _Ended("failed", EXIT_BROKEN)
+    with quiet(verbose) as terminal, Progress(terminal.stream, ledger, verbose=verbose) as progress:
+        try:
+            _Run(lake, config, task.run_id, claim, ledger, progress).do(task, verbose)
+            ledger.check()
+            bad = ledger.status["failed"] + ledger.status["partial"] + work.unchanged_failed
+            ended = _Ended("finished", EXIT_SOME_FAILED if bad else EXIT_OK)
+        except KeyboardInterrupt:
+            ended = _Ended("interrupted", EXIT_BROKEN, "Stopped by the user; run the same command to go on.")
+        except BudgetSpent as spent:
+            ended = _Ended("stopped", EXIT_BROKEN, f"{spent} Run the same command to go on.")
+        except ConfigError as error:
+            ended = replace(ended, message=str(error))
+            raise
+        except Exception as error:  # the run's row and report say what broke it, the log where
+            ended = replace(ended, message=f"{_named(error)} Run the same command to go on.")
+            traceback.print_exc()
+        finally:
+            _end(lake, row, ended, ledger, task, terminal, progress)
+    return ended.code
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a run ended."""
+
+    status: str
+    code: int
+    message: str | None = None
+
+
+def _named(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}".strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _end(
+    lake: Lake,
+    row: RunRow,
+    ended: _Ended,
+    ledger: Ledger,
+    task: Task,
+    terminal: Terminal,
+    progress: Progress,
+) -> None:
+    """Write the run's row and say how it went; a lake that is gone must not hide why."""
+    if (rest := ledger.discovered - ledger.finished) > 0 and ended.status != "finished":
+        ledger.skip(SkipReason.NOT_REACHED, rest)
+    finished = _finished(row, ended, ledger)
+    progress.stop()
+    try:
+        put_run(lake, finished)
+        lake.write_views()
+    except Exception as error:
+        traceback.print_exc()
+        terminal.stream.write(f"The end of the run cannot be written to the lake: {_named(error)}\n")
+    report(terminal.stream, lake, finished, ledger, task.work.unchanged_failed)
+    if ended.status == "failed" and terminal.log is not None:
+        terminal.stream.write(f"What Ray and the libraries said is in {terminal.log}\n")
+
+
+class _Run:
+    """One run: the state that its steps share."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        config: Config,
+        run_id: str,
+        claim: Claim,
+        ledger: Ledger,
+        progress: Progress,
+    ) -> None:
+        self.lake = lake
+        self.config = config
+        self.claim = claim
+        self.run_id = run_id
+        self.ledger = ledger
+        self.progress = progress
+        self.fan_in = FanIn()
+        self.waiting: dict[str, Listing] = {}
+        self.skips: list[SkipRow] = []
+        self.touched: list[Asset] = []
+
+    def do(self, task: Task, verbose: bool) -> None:
+        """Count what needs no work, do the rest, record the skips, remove what vanished."""
+        work, discovery = task.work, task.discovery
+        for reason, count in (
+            (SkipReason.UNCHANGED, len(work.unchanged)),
+            (SkipReason.UNSUPPORTED, len(work.unsupported)),
+            (SkipReason.NOT_SELECTED, work.unselected),
+        ):
+            if count:
+                self.ledger.skip(reason, count)
+        for skip in discovery.skips:
+            self._skip(skip.uri, skip.reason, skip.message)
+        if work.todo or discovery.unlisted:
+            self._work(discovery, work.todo, verbose)
+        self.claim.check()
+        put_skips(self.lake, self._new_skips())
+        touch_assets(self.lake, self.touched)
+        self.ledger.vanished = len(task.vanished)
+        if task.prune and task.vanished:
+            remove_assets(self.lake, task.vanished)
+            self.ledger.pruned = len(task.vanished)
+
+    def _work(self, discovery: Discovery, todo: Sequence[Listing], verbose: bool) -> None:
+        # Ray is slow to import and needed only when there is something to do.
+        from cluster.resources import require_fit
+        from cluster.session import ClusterGone, cluster_cpus, cluster_gpus, session
+        from jobs.committer import Committer
+
+        with ExitStack() as stack:
+            self.progress.say("starting Ray")
+            stack.enter_context(session(self.config, verbose=verbose))
+            require_fit(self.config, cluster_cpus(), cluster_gpus())
+            self.progress.say("loading engines")
+            committer = stack.enter_context(
+                Committer(self.lake, self.config, self.run_id, self._committed, self.claim.check)
+            )
+            for item in discovery.unlisted:
+                committer.put(unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message))
+            self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
+            try:
+                self._perceive(todo, committer)
+            except ClusterGone:
+                committer.cluster_is_gone()
+                raise
+
+    def _perceive(self, todo: Sequence[Listing], committer: "Committer") -> None:
+        """Hand files out: the first of each content, its copies, then with care what was lost."""
+        first, copies = copies_last(todo, self._hashes(todo))
+        self._pass(first, committer)
+        self._pass(copies, committer)
+        if self.waiting:
+            self.progress.say(f"trying {len(self.waiting)} files again that a lost worker had")
+            self._pass(list(self.waiting.values()), committer, careful=True)
+        unfinished = self.fan_in.unfinished()
+        for asset_id, listing in list(self.waiting.items()):
+            self._completed(_give_up(listing, unfinished.get(asset_id), self.fan_in, self.config), committer)
+
+    def _hashes(self, todo: Sequence[Listing]) -> dict[str, str]:
+        from jobs.chain import hash_contents
+
+        alike = of_equal_size(todo)
+        if not alike:
+            return {}
+        self.progress.say(f"comparing {len(alike)} files of equal size")
+        tables = self._watched(hash_contents(alike, self.config))
+        return {row["uri"]: row["content_hash"] for table in tables for row in table.to_pylist()}
+
+    def _pass(self, listings: Sequence[Listing], committer: "Committer", *, careful: bool = False) -> None:
+        """Perceive files; what does not come back stays in `waiting`."""
+        from jobs.chain import perceive
+
+        if not listings:
+            return
+        committer.flush()
+        store = open_store(self.lake, (listing.size_bytes for listing in listings))
+        committer.plans = store.plans
+        for listing in listings:
+            self.fan_in.forget(ids.asset_id(listing.uri))
+        for table in self._watched(perceive(listings, self.config, store, careful=careful), committer):
+            committer.put_units(table)
+            for header, complete in self.fan_in.add(table):
+                self._perceived(header)
+                if complete is not None:
+                    self._completed(complete, committer)
+
+    def _watched(
+        self, tables: Iterator[pa.Table], committer: "Committer | None" = None
+    ) -> Iterator[pa.Table]:
+        from cluster.watch import watched
+
+        def look() -> None:
+            if committer is not None:
+                committer.check()
+            check_budget(self.ledger, self.config.run)
+
+        return watched(tables, self.config.run.stall_seconds, look)
+
+    def _perceived(self, header: Header) -> None:
+        self.ledger.perceived(header)
+        self.progress.unit(header)
+
+    def _completed(self, complete: Complete, committer: "Committer") -> None:
+        self.waiting.pop(complete.asset.asset_id, None)
+        if complete.skipped is None:
+            committer.put(complete)
+            return
+        if complete.skipped == SkipReason.UNCHANGED:
+            self.ledger.skip(SkipReason.UNCHANGED)
+            self.touched.append(complete.asset)
+            return
+        (messages,) = complete.rows["failures"].to_pylist()
+        mark = skip_mark(complete.asset.fingerprint)
+        self._skip(complete.asset.uri, complete.skipped, messages[0]["message"], mark)
+
+    def _committed(self, rows: Sequence[AssetRow]) -> None:
+        self.ledger.committed(rows)
+        self.progress.committed()
+
+    def _skip(self, uri: str, reason: str, message: str, mark: str = "") -> None:
+        self.ledger.skip(reason)
+        at = datetime.now(UTC)
+        self.skips.append(SkipRow(ids.asset_id(uri), uri, reason, message, mark, self.run_id, at))
+
+    def _new_skips(self) -> list[SkipRow]:
+        """Leave out what the lake already lists, so that a second run adds nothing."""
+        if not self.skips:
+            return []
+        held = self.lake.table("skips").to_pyarrow_table(columns=["asset_id", "reason", "mark"])
+        listed = {tuple(row.values()) for row in held.to_pylist()}
+        return [row for row in self.skips if (row.asset_id, row.reason, row.mark) not in listed]
+
+
+def unread(
+    uri: str, config: Config, stage: Stage, reason: Reason, message: str, listing: Listing | None = None
+) -> Complete:
+    """Account for a file or folder of which nothing came back."""
+    mark = fingerprint(listing or Listing(uri, 0))
+    asset = Asset(
+        asset_id=ids.asset_id(uri),
+        version=ids.version(f"unread:{mark}", "", perception_id(config)),
+        uri=uri,
+        kind="",
+        size_bytes=0 if listing is None else listing.size_bytes,
+        fingerprint=mark,
+        content_hash="",
+    )
+    lost = Perception(asset, Unit(0, UnitKind.NOTHING), failures=[Failure(stage, reason, message)])
+    return Complete(asset, to_table(Perception, [lost]), None)
+
+
+def _give_up(
+    listing: Listing, under_way: tuple[Asset, set[int]] | None, fan_in: FanIn, config: Config
+) -> Complete:
+    """Complete an asset whose missing units were lost twice, with a failure for each."""
+    message = (
+        "Handed out twice and never came back: its worker died each time. "
+        "Run gloss retry; if it happens again, the file makes a library crash."
+    )
+    if under_way is None:
+        return unread(listing.uri, config, Stage.DECODE, Reason.LOST, message, listing)
+    asset, missing = under_way
+    rows = [
+        Perception(
+            asset,
+            Unit(index, UnitKind.NOTHING),
+            failures=[Failure(Stage.DECODE, Reason.LOST, message, index)],
+        )
+        for index in sorted(missing)
+    ]
+    (complete,) = [done for _, done in fan_in.add(to_table(Perception, rows)) if done is not None]
+    return complete
+
+
+def _versions() -> dict[str, str]:
+    names = ("gloss", "ray", "av", "pypdfium2", "rapidocr", "paddleocr", "onnxruntime", "deltalake", "duckdb")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _started(config: Config, task: Task, ledger: Ledger) -> RunRow:
+    return RunRow(
+        run_id=task.run_id,
+        started_at=datetime.now(UTC),
+        finished_at=None,
+        status="running",
+        exit_code=None,
+        sources=[source if "://" in source else os.path.abspath(source) for source in task.sources],  # noqa: PTH100
+        profile=config.profile,
+        config=config.model_dump_json(),
+        versions=json.dumps(_versions()),
+        discovered=ledger.discovered,
+        ok=0,
+        partial=0,
+        failed=0,
+        skipped=0,
+        skipped_by_reason=[],
+        failures_by_reason=[],
+        units=0,
+        sampled_frames=0,
+        distinct_frames=0,
+    )
+
+
+def _finished(row: RunRow, ended: _Ended, ledger: Ledger) -> RunRow:
+    return replace(
+        row,
+        finished_at=datetime.now(UTC),
+        status=ended.status,
+        exit_code=ended.code,
+        ok=ledger.status["ok"],
+        partial=ledger.status["partial"],
+        failed=ledger.status["failed"],
+        skipped=sum(ledger.skipped.values()),
+        skipped_by_reason=counts(ledger.skipped.items()),
+        failures_by_reason=counts(ledger.failures.items()),
+        units=ledger.units,
+        sampled_frames=ledger.totals["sampled"],
+        distinct_frames=ledger.totals["distinct"],
+        stages=ledger.stages(),
+        message=ended.message,
+        recalled=ledger.recalled,
+        vanished=ledger.vanished,
+        pruned=ledger.pruned,
+    )

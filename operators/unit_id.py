@@ -1,0 +1,120 @@
+"""What the result of a unit depends on, as one id.
+
+Results are kept under it, so that equal work is done once: a renamed file, a second copy, a
+run that was killed and a changed summary prompt all meet the results that are there already.
+Whatever changes a result must be in its id; whatever does not must stay out of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from operators.ocr_engines import engine_revision
+from schemas import ids
+from schemas.config import Config
+from schemas.media import Asset, Kind, Unit, UnitKind
+
+DECODE, OCR = "decode", "ocr"
+"""Stages a result may depend on: text layers and subtitles need no recogniser of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """Digests of the settings and models that each stage of a run works by."""
+
+    frames: str
+    pages: str
+    subtitles: str
+    ocr: str
+    cuts: str
+    """Where units begin and end."""
+    plan: str
+    """The same, and what is refused as too large."""
+
+    def decode(self, unit: Unit) -> str:
+        """What decoding a unit of this kind depends on, beside its content."""
+        match unit.kind:
+            case UnitKind.SPAN:
+                return self.frames
+            case UnitKind.PAGE:
+                return self.pages
+            case _:
+                return self.subtitles
+
+
+def recipes(config: Config) -> Recipes:
+    """Digest what the stages of a run work by."""
+    return _recipes(config.model_dump_json(include={"sampling", "documents", "ocr", "speech", "limits"}))
+
+
+@cache
+def _recipes(sections: str) -> Recipes:
+    # Hashing the weights takes some 50 ms; every worker asks for each file.
+    config = Config.model_validate_json(sections)
+    sampling, documents = config.sampling, config.documents
+    cut_by = {
+        "span_seconds": sampling.span_seconds,
+        "interval_seconds": sampling.interval_seconds,
+        "max_pixels": sampling.max_pixels,
+        "subtitles": config.speech.subtitles,
+    }
+    return Recipes(
+        # Where spans begin is in their place; how clips are cut is decided when they are composed.
+        frames=_digest(sampling.model_dump(mode="json", exclude={"span_seconds", "clip_seconds"})),
+        pages=_digest(documents.model_dump(mode="json", exclude={"pages_per_task"})),
+        subtitles=_digest({}),
+        ocr=ids.digest(_digest(config.ocr.model_dump(mode="json")), engine_revision(config.ocr)),
+        cuts=_digest(cut_by),
+        plan=_digest(cut_by | config.limits.model_dump(mode="json", include={"pages", "seconds", "pixels"})),
+    )
+
+
+def _digest(settings: Mapping[str, object]) -> str:
+    return ids.digest(str(ids.PERCEPTION_REVISION), ids.digest_json(settings))
+
+
+def perception_id(config: Config, kind: str = "") -> str:
+    """Identify how a run perceives a kind of asset; equal ids give equal rows from equal bytes.
+
+    It goes into the asset's `version`. Settings that do not touch the kind stay out of it, so
+    that another sampling interval makes no new versions of documents.
+
+    Args:
+        config: Of the run.
+        kind: A `Kind`; anything else stands for a file that nothing could be read of, which
+            every setting may change.
+    """
+    used = recipes(config)
+    clips = str(config.sampling.clip_seconds)
+    match kind:
+        case Kind.VIDEO:
+            return ids.digest("video", used.cuts, used.frames, used.subtitles, used.ocr, clips)
+        case Kind.AUDIO:
+            return ids.digest("audio", used.cuts, used.subtitles, clips)
+        case Kind.DOCUMENT | Kind.IMAGE:
+            return ids.digest("pages", used.pages, used.ocr)
+        case _:
+            return ids.digest("any", used.cuts, used.frames, used.pages, used.subtitles, used.ocr, clips)
+
+
+def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
+    """Identify the result of one unit: content, place, stage, engines and settings.
+
+    Args:
+        asset: As probed; only its content counts, not where it lies.
+        unit: The unit.
+        config: Of the run.
+        stage: `DECODE`, or `OCR` where pictures had to be recognised.
+    """
+    used = recipes(config)
+    # Subtitles may come from files beside the asset; nothing else does.
+    sidecars = asset.sidecar_hash if unit.kind == UnitKind.SUBTITLES else ""
+    content = (asset.content_hash, sidecars, asset.kind, asset.container)
+    place = (unit.kind, unit.page, unit.start_seconds, unit.end_seconds)
+    parts = ["unit", stage, *content, *(repr(item) for item in place), used.decode(unit)]
+    return ids.digest(*parts, used.ocr) if stage == OCR else ids.digest(*parts)
+
+
+def plan_id(content_hash: str, sidecar_hash: str, container: str, config: Config) -> str:
+    """Identify how a content is cut into units."""
+    return ids.digest("plan", content_hash, sidecar_hash, container, recipes(config).plan)

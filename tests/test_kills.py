@@ -1,0 +1,27 @@
+"""Killed at any moment, the same command completes the lake as if nothing had happened.
+
+A few kills here; `python -m tests.kills --kills 100` goes on for longer.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kills import run_kills
+
+
+@pytest.mark.timeout(600)
+def test_killed_runs_leave_a_lake_like_an_undisturbed_one(tmp_path: Path) -> None:
+    """Equal rows, no torn asset for a reader at any time, and no durable unit computed again."""
+    tally, reader, differences = run_kills(
+        tmp_path, kills=4, seed=11, victims=("driver", "worker", "raylet", "child")
+    )
+
+    assert sum(tally.kills.values()) == 4
+    assert differences == []
+    assert reader.looks > 20
+    assert reader.seen > 0
+    assert reader.torn == []
+    assert tally.durable_again == 0
+    assert tally.again <= tally.lost
+    assert not [end for end in tally.ends if end.startswith("stuck")]

@@ -1,0 +1,67 @@
+"""A lake that becomes unwritable in the middle of a run: the run says so, and nothing is torn."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from jobs.ingest import run_ingest
+from jobs.verify import check_lake
+from operators.lake import Lake
+from schemas.config import load_config
+from tests.pages import picture_bytes, text_picture
+
+FILES = 60
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Enough pictures that the run is at work for some seconds."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(FILES):
+        picture = text_picture(f"Number {number}", (300 + number, 90))
+        (folder / f"{number:02}.png").write_bytes(picture_bytes(picture, "PNG"))
+    return folder
+
+
+def take_away(lake: Path, away: Path, stop: threading.Event) -> None:
+    """Once something is committed, put a file where the lake was: every write fails from then on."""
+    while not stop.is_set():
+        if Lake(lake).exists() and Lake(lake).files("assets"):
+            lake.rename(away)
+            lake.write_text("A disk that is gone.")
+            return
+        time.sleep(0.05)
+
+
+def test_run_ends_and_the_next_one_goes_on(
+    ray_cluster: None, corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It ends by itself with exit code 1; when the lake is back, the same command completes it."""
+    lake, away, stop = tmp_path / "lake", tmp_path / "away", threading.Event()
+    config = load_config("embedded", None, ["store.commit_seconds=0"])
+    thread = threading.Thread(target=take_away, args=(lake, away, stop))
+    thread.start()
+    code = run_ingest([str(corpus)], str(lake), config)
+    stop.set()
+    thread.join()
+
+    assert away.exists(), "the lake was taken away while the run was at work"
+    assert code == 1
+    said = capfd.readouterr().err
+    assert "Run the same command to go on." in said
+    lake.unlink()
+    shutil.move(away, lake)
+    committed = Lake(lake).connect().execute("SELECT count(*) FROM assets").fetchall()[0][0]
+    assert 0 < committed < FILES
+
+    assert run_ingest([str(corpus)], str(lake), config) == 0
+    views = Lake(lake).connect()
+    assert views.execute("SELECT status, count(*) FROM assets GROUP BY 1").fetchall() == [("ok", FILES)]
+    assert views.execute("SELECT count(*), count(DISTINCT unit_id) FROM units").fetchall() == [(FILES, FILES)]
+    statuses = views.execute("SELECT status FROM runs ORDER BY started_at").fetchall()
+    assert statuses[-1] == ("finished",)
+    assert [finding for finding in check_lake(Lake(lake)) if finding.severity == "error"] == []
