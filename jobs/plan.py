@@ -17,9 +17,13 @@ from operators.probe import fingerprint
 from operators.unit_id import perception_id
 from schemas import ids
 from schemas.config import Config
+from schemas.failure import Reason
 from schemas.media import Listing
 
-NEW, CHANGED, CONFIGURATION = "new", "changed", "configuration"
+NEW, CHANGED, CONFIGURATION, AGAIN = "new", "changed", "configuration", "again"
+
+_PASSING = (Reason.LOST, Reason.UNREADABLE)
+"""What failed because of a worker or a store may be well the next time, and is tried then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Known:
     content_hash: str
     plan_id: str
     run_id: str
+    in_passing: bool
+    """Whether something of it failed for a reason that may have passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Work:
 
     todo: list[Listing]
     reasons: dict[str, int]
-    """How many files are new, changed, or configured otherwise, selected or not."""
+    """How many files are new, changed, configured otherwise, or to be tried again because their
+    worker died or their store failed; selected or not."""
     unchanged: list[Listing] = field(default_factory=list)
     unsupported: list[Listing] = field(default_factory=list)
     """Files that this version has looked at before and does not read."""
@@ -70,9 +77,13 @@ class Work:
 
 def known_assets(lake: Lake) -> dict[str, Known]:
     """Read what the lake holds, by asset id."""
-    columns = ", ".join(Known.__dataclass_fields__)
+    columns = ", ".join(name for name in Known.__dataclass_fields__ if name != "in_passing")
     with lake.connect() as connection:
-        rows = connection.execute(f"SELECT asset_id, {columns} FROM assets").fetchall()
+        rows = connection.execute(
+            f"SELECT asset_id, {columns}, asset_id IN "
+            "(SELECT asset_id FROM failures WHERE list_contains(?, reason)) FROM assets",
+            [[str(reason) for reason in _PASSING]],
+        ).fetchall()
     return {row[0]: Known(*row[1:]) for row in rows}
 
 
@@ -117,7 +128,7 @@ def plan_work(
     todo: list[Listing] = []
     unchanged: list[Listing] = []
     unsupported: list[Listing] = []
-    reasons = {NEW: 0, CHANGED: 0, CONFIGURATION: 0}
+    reasons = {NEW: 0, CHANGED: 0, CONFIGURATION: 0, AGAIN: 0}
     before: dict[str, int] = {}
     failed = 0
     for listing in listings:
@@ -136,6 +147,9 @@ def plan_work(
         elif held.fingerprint != mark:
             reasons[CHANGED] += 1
             todo.append(replace(listing, known_version=held.version))
+        elif held.in_passing:
+            reasons[AGAIN] += 1
+            todo.append(listing)
         else:
             unchanged.append(listing)
             failed += held.status != "ok"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,11 +24,11 @@ from tests.rows import asset_row
 LISTING = Listing("file:///data/talk.mp4", 100, modified_ns=5)
 
 
-def known(listing: Listing, config: Config, **columns: str) -> dict[str, Known]:
+def known(listing: Listing, config: Config, **columns: Any) -> dict[str, Known]:
     """The lake after a run with a configuration."""
     held = Known(
         listing.uri, "video", fingerprint(listing), "v0", perception_id(config, "video"),
-        summary_version(config), "ok", "c0", "p0", "r0",
+        summary_version(config), "ok", "c0", "p0", "r0", False,
     )  # fmt: skip
     return {ids.asset_id(listing.uri): replace(held, **columns)}
 
@@ -45,7 +46,15 @@ def test_changed_file_is_compared_by_its_content() -> None:
     work = plan_work([touched], known(LISTING, Config()), {}, Config())
 
     assert [item.known_version for item in work.todo] == ["v0"]
-    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0}
+    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0, "again": 0}
+
+
+def test_what_failed_in_passing_is_tried_again() -> None:
+    """A worker that died and a store that was away are no property of the file."""
+    held = known(LISTING, Config(), status="partial", in_passing=True)
+    work = plan_work([LISTING], held, {}, Config())
+
+    assert (work.todo, work.reasons["again"]) == ([LISTING], 1)
 
 
 @pytest.mark.parametrize("setting", ["summary.asset_sentences=2", "ocr.engine=off"])

@@ -14,7 +14,9 @@ from schemas.config import Config, ConfigError, load_config
 def held(*paths: Path) -> dict[str, Known]:
     """The lake's assets."""
     uris = [f"file://{path}" for path in paths]
-    return {ids.asset_id(uri): Known(uri, "image", "f", "v", "p", "s", "ok", "c", "", "r") for uri in uris}
+    return {
+        ids.asset_id(uri): Known(uri, "image", "f", "v", "p", "s", "ok", "c", "", "r", False) for uri in uris
+    }
 
 
 def gone(sources: list[str], known: dict[str, Known]) -> list[str]:
