@@ -33,6 +33,7 @@ from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake
 from operators.probe import fingerprint
 from operators.prune import remove_assets
+from operators.source import local_uri
 from operators.unit_id import perception_id
 from operators.unit_store import open_store
 from schemas import ids
@@ -353,6 +354,13 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def _source(source: str) -> str:
+    """Name a source as `runs` shows it: absolute, and in characters that a table can hold."""
+    if "://" in source:
+        return source
+    return local_uri(os.path.abspath(source)).removeprefix("file://")  # noqa: PTH100 - keeps `..` apart
+
+
 def _started(config: Config, task: Task, ledger: Ledger) -> RunRow:
     return RunRow(
         run_id=task.run_id,
@@ -360,7 +368,7 @@ def _started(config: Config, task: Task, ledger: Ledger) -> RunRow:
         finished_at=None,
         status="running",
         exit_code=None,
-        sources=[source if "://" in source else os.path.abspath(source) for source in task.sources],  # noqa: PTH100
+        sources=[_source(source) for source in task.sources],
         profile=config.profile,
         config=config.model_dump_json(),
         versions=json.dumps(_versions()),

@@ -15,7 +15,7 @@ from fsspec.utils import glob_translate
 
 from jobs.plan import Known
 from operators.discover import Discovery, is_glob
-from operators.source import filesystem
+from operators.source import filesystem, local_path
 from schemas.config import Config, ConfigError
 
 
@@ -42,20 +42,26 @@ def find_vanished(sources: Sequence[str], discovery: Discovery, known: Mapping[s
     below = {
         asset_id: asset.uri
         for asset_id, asset in known.items()
-        if any(cover.match(asset.uri) for cover in covers)
+        if any(cover.match(_plain(asset.uri)) for cover in covers)
     }
     gone = [
         asset_id
         for asset_id, uri in below.items()
-        if uri not in seen and not any(uri.startswith(folder) for folder in closed)
+        if uri not in seen and not any(_plain(uri).startswith(folder) for folder in closed)
     ]
     return Vanished(sorted(gone), len(below))
 
 
 def _unseen_folders(discovery: Discovery) -> Iterable[str]:
     """Folders about whose content nothing is known: not readable, or hidden."""
-    yield from (item.uri for item in discovery.unlisted)
-    yield from (item.uri for item in discovery.skips)
+    yield from (_plain(item.uri) for item in discovery.unlisted)
+    yield from (_plain(item.uri) for item in discovery.skips)
+
+
+def _plain(uri: str) -> str:
+    """Undo what names that are no UTF-8 needed to become a URI."""
+    path = local_path(uri)
+    return uri if path is None else f"file://{path}"
 
 
 def _cover(source: str) -> re.Pattern[str]:

@@ -146,7 +146,12 @@ def read_subtitles(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> 
         name = PurePosixPath(sidecar.uri).name
         try:
             with open_source(sidecar.uri, config.store.storage_options) as text:
-                content = text.read(_SIDECAR_BYTES)
+                content = text.read(_SIDECAR_BYTES + 1)
+            if len(content) > _SIDECAR_BYTES:
+                damage.append(
+                    f"{name}: only the first {_SIDECAR_BYTES >> 20} MiB were read; it is no subtitle file."
+                )
+                content = content[:_SIDECAR_BYTES]
             broken: list[str] = []
             utterances += read_sidecar(content, name, sidecar.language, broken)
             damage += [f"{name}: {sentence}" for sentence in broken]
@@ -159,7 +164,7 @@ def read_subtitles(file: BinaryIO, asset: Asset, unit: Unit, config: Config) -> 
 
 
 _SIDECAR_BYTES = 64 << 20
-"""Far beyond any subtitle file (a day of talk is about 2 MB); what is longer is cut."""
+"""Far beyond any subtitle file: a day of talk is about 2 MB."""
 
 
 def with_plan(perception: Perception, planned: Planned) -> Perception:

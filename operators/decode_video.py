@@ -64,6 +64,7 @@ def decode_span(file: BinaryIO | str, asset: Asset, unit: Unit, config: Config) 
         span = _Span(unit, config, asset.duration_seconds)
         reader = FrameReader(container, stream, config.limits.pixels)
         reader.most_frames = config.limits.frames
+        reader.believable_seconds = config.limits.seconds
         reader.horizon = None if span.last else span.end + _HORIZON_SECONDS
         chosen = _choose(reader, span, config)
         if not chosen.pictures and reader.account.bad:
@@ -257,7 +258,9 @@ def _scenes(reader: FrameReader, span: _Span, converter: Converter) -> _Chosen:
 
 def _promised(reader: FrameReader) -> Fraction:
     """Return when the video should end by what its container says; 0 if it says nothing."""
-    return max(_promised_pictures(reader.stream, reader.start), _promised_all(reader))
+    promised = max(_promised_pictures(reader.stream, reader.start), _promised_all(reader))
+    # Probing has refused longer videos, or found that what they declare is absurd.
+    return promised if promised <= reader.believable_seconds else Fraction(0)
 
 
 def _promised_pictures(stream: VideoStream, start: Fraction) -> Fraction:

@@ -156,7 +156,11 @@ def _list_local(source: str, path: str, exclude: str | None) -> Iterator[Listing
 
 
 def _walk(root: Path, exclude: str | None) -> Iterator[Listing | Skip | Unlisted]:
-    """Walk a local folder; links to files are followed, links to folders are not."""
+    """Walk a local folder; links to files are followed, links to folders are not.
+
+    Corpora are often folders of links (caches, annexes), so a link to a file is that file under
+    another name: what lies behind it must be media, a document or subtitles to be read.
+    """
     failed: list[Unlisted] = []
 
     def note(error: OSError) -> None:

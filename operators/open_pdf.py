@@ -96,6 +96,11 @@ def _load(access: Any, watched: _Watched, stream: BinaryIO) -> Any:
         raise _explained(pdfium_c.FPDF_GetLastError(), watched, stream)
     if pdfium_c.FPDF_GetPageCount(handle) < 1:
         pdfium_c.FPDF_CloseDocument(handle)
+        if written := count_written_pages(stream):
+            message = (
+                f"{written} pages are written in the PDF; its page tree leads to none of them. Repair it."
+            )
+            raise InputError(Reason.CORRUPT, message)
         raise InputError(Reason.NO_CONTENT, "The PDF holds no page. Check the program that wrote it.")
     return handle
 

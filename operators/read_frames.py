@@ -86,6 +86,8 @@ class FrameReader:
         self.keep_damaged = False
         self.horizon: Fraction | None = None
         """Packets to be decoded after this time are not read; None reads to the end."""
+        self.believable_seconds = float("inf")
+        """Ends declared beyond this are not believed."""
         self.most_frames: int | None = None
         """Frames decoded from the wanted time on; those that only lead there, from a key frame
         that may lie an hour before, do not count."""

@@ -75,6 +75,10 @@ class Night:
     broken: Path
 
 
+pytestmark = pytest.mark.timeout(900)
+"""The first test that asks for it waits for the whole night."""
+
+
 @pytest.fixture(scope="module")
 def night(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     """Ingest the good files alone, then everything into another lake."""
@@ -191,12 +195,14 @@ def test_the_reason_says_what_is_wrong(night: Night, name: str, reason: Reason) 
 def test_no_child_takes_more_memory_than_allowed(night: Night) -> None:
     """Bombs are met by limits, not by the machine's memory."""
     assert night.peaks
-    assert max(night.peaks.values()) < MEMORY_BYTES + _READY_BYTES
+    peak = max(night.peaks.values())
+    assert peak < MEMORY_BYTES + _READY_BYTES
+    assert peak > _READY_BYTES, "no bomb has been met: the mutants have lost their teeth"
 
 
 def test_nothing_holds_the_run_up(night: Night) -> None:
-    """One unit may take ten seconds; four hundred files do not take forty times as long as the good ones."""
-    assert night.seconds < 240
+    """One unit may take ten seconds; waiting for each would take an hour."""
+    assert night.seconds < 600
 
 
 @pytest.mark.parametrize("table", ["assets", *sorted(CHILDREN)])
