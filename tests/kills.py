@@ -263,8 +263,8 @@ def kill_some(place: Place, draw: random.Random, victims: Sequence[str], tally: 
 
 def _wait(place: Place, run: "subprocess.Popen[bytes]", draw: random.Random, *, starting: bool) -> None:
     """Wait for a moment to strike: mostly while units come back, sometimes while all is starting."""
-    if starting and draw.random() < 0.2:
-        time.sleep(draw.uniform(0.5, 10))
+    if starting and draw.random() < 0.4:
+        time.sleep(draw.uniform(0.5, 9))
         return
     before, more = len(place.came_back()), draw.randint(0, 12)
     until = time.monotonic() + 60
