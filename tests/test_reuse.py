@@ -142,12 +142,11 @@ def test_other_recogniser_leaves_text_layers_alone(corpus: Path, lake: Lake) -> 
 
 
 class Dying:
-    """The pipeline, until it dies after some units; slower than it is, if wanted."""
+    """The pipeline, until it dies after some units."""
 
-    def __init__(self, after: int | None = None, pause_seconds: float = 0.0) -> None:
-        """Say after how many units, and how long each takes longer."""
+    def __init__(self, after: int | None = None) -> None:
+        """Say after how many units."""
         self.after = after
-        self.pause_seconds = pause_seconds
         self.perceive = jobs.chain.perceive
 
     def __call__(self, *arguments: Any, **flags: Any) -> Iterator[pa.Table]:
@@ -155,7 +154,6 @@ class Dying:
         given = 0
         for table in self.perceive(*arguments, **flags):
             for position in range(table.num_rows):
-                time.sleep(self.pause_seconds)
                 yield table.slice(position, 1)
                 given += 1
                 if given == self.after:
@@ -246,13 +244,33 @@ def test_vanished_files_go_when_that_is_asked(corpus: Path, lake: Lake) -> None:
     assert rows(lake, "SELECT count(DISTINCT asset_id) FROM clips") == [(2,)]
 
 
+class Awaiting(Dying):
+    """The pipeline, which goes on only when its first failure is committed."""
+
+    def __init__(self, lake: Lake) -> None:
+        """Say where it is committed."""
+        super().__init__()
+        self.lake = lake
+
+    def __call__(self, *arguments: Any, **flags: Any) -> Iterator[pa.Table]:
+        """Give units one by one, with a long pause after the first failed one."""
+        waits = True
+        for table in super().__call__(*arguments, **flags):
+            yield table
+            if waits and any(table["failures"].to_pylist()):
+                while not rows(self.lake, "FROM assets WHERE status = 'failed'"):
+                    time.sleep(0.1)
+                time.sleep(3)  # from being visible to being counted, and looked at
+                waits = False
+
+
 def test_spent_budget_stops_the_run_and_balances(
     corpus: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was not reached is counted; the next run goes on with it."""
     for number in range(30):
         (corpus / f"a{number:02}.png").write_bytes((corpus / PICTURE).read_bytes()[: 300 + number])
-    monkeypatch.setattr(jobs.chain, "perceive", Dying(pause_seconds=0.25))
+    monkeypatch.setattr(jobs.chain, "perceive", Awaiting(lake))
     assert ingest(corpus, lake, "run.max_failures=0") == 1
     monkeypatch.undo()
 
