@@ -117,7 +117,8 @@ def _plan(
     """
     known = known_assets(lake)
     work = plan_work(discovery.listings, known, known_skips(lake), config, selection)
-    vanished = find_vanished(sources, discovery, known) if known else Vanished([], 0)
+    options = config.store.storage_options
+    vanished = find_vanished(sources, discovery, known, options) if known else Vanished([], 0)
     if prune:
         check_prune(vanished, config)
     return Task(discovery, work, sources, vanished.asset_ids, prune)

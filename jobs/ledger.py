@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from operators.fan_in import Header
+from operators.fan_in import Complete, Header
 from schemas.perception import Cost
 from schemas.tables import AssetRow, Count, StageCost
 
@@ -48,9 +48,14 @@ class Ledger:
             self.recalled += header.recalled
             self.units += not header.recalled
             self.totals["sampled"] += header.sampled
-            self.failures.update(failure.reason for failure in header.failures if header.skipped is None)
             for cost in header.costs:
                 self._spend(cost)
+
+    def completed(self, complete: Complete) -> None:
+        """Count the failures of an asset, once, however often its units were handed out."""
+        failures = (item for items in complete.rows["failures"].to_pylist() for item in items)
+        with self._lock:
+            self.failures.update(item["reason"] for item in failures)
 
     def _spend(self, cost: Cost) -> None:
         seconds_items_bytes = self._costs.setdefault(cost.stage, [0.0, 0, 0])

@@ -14,8 +14,8 @@ from jobs.output import EXIT_BROKEN, EXIT_OK, complain, note
 from jobs.status import print_findings
 from jobs.verify import Finding, check_lake
 from operators.claim import Claim
+from operators.commit import remove_assets
 from operators.lake import Lake
-from operators.prune import remove_assets
 
 
 def run_repair(lake_uri: str, *, wait_seconds: float = 0.0) -> int:

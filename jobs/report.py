@@ -1,6 +1,7 @@
 """What a run says at its end: what was read, what was found, what failed and why, what next."""
 
-from typing import TextIO
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -12,8 +13,24 @@ from schemas.tables import RunRow
 _FAILURES_SHOWN = 8
 
 
-def report(stream: TextIO, lake: Lake, run: RunRow, ledger: Ledger, unchanged_failed: int) -> None:
-    """Print the report of a finished or broken run."""
+def report(
+    stream: TextIO,
+    lake_uri: str,
+    run: RunRow,
+    ledger: Ledger,
+    failures: Sequence[tuple[Any, ...]],
+    unchanged_failed: int,
+) -> None:
+    """Print the report of a finished or broken run; reads nothing, because the lake may be gone.
+
+    Args:
+        stream: Where to.
+        lake_uri: The lake.
+        run: The run's row.
+        ledger: Its counts.
+        failures: As `failures_of` gives them.
+        unchanged_failed: Unchanged files that had failed before.
+    """
     console = Console(file=stream, highlight=False, soft_wrap=True)
     assert run.finished_at is not None
     seconds = (run.finished_at - run.started_at).total_seconds()
@@ -29,7 +46,7 @@ def report(stream: TextIO, lake: Lake, run: RunRow, ledger: Ledger, unchanged_fa
     if ledger.kinds:
         console.print(_found(ledger), markup=False)
         console.print(_stages(run))
-    _failures(console, lake, run)
+    _failures(console, run, failures)
     if run.recalled:
         console.print(f"Units: {run.units} computed, {run.recalled} found in the lake", markup=False)
     if run.vanished:
@@ -38,7 +55,7 @@ def report(stream: TextIO, lake: Lake, run: RunRow, ledger: Ledger, unchanged_fa
     if unchanged_failed:
         console.print(
             f"{unchanged_failed} of the unchanged files failed before, wholly or in part; "
-            f"try them again with: gloss retry --lake {lake.uri}",
+            f"try them again with: gloss retry --lake {lake_uri}",
             markup=False,
         )
     if ledger.totals["with_sound"]:
@@ -47,9 +64,9 @@ def report(stream: TextIO, lake: Lake, run: RunRow, ledger: Ledger, unchanged_fa
             "words come from subtitles only.",
             markup=False,
         )
-    console.print(f"Lake: {lake.uri}", markup=False)
+    console.print(f"Lake: {lake_uri}", markup=False)
     console.print(
-        f'Next: gloss query "SELECT kind, title, summary FROM assets" --lake {lake.uri}', markup=False
+        f'Next: gloss query "SELECT kind, title, summary FROM assets" --lake {lake_uri}', markup=False
     )
 
 
@@ -73,19 +90,22 @@ def _stages(run: RunRow) -> Table:
     return table
 
 
-def _failures(console: Console, lake: Lake, run: RunRow) -> None:
+def failures_of(lake: Lake, run: RunRow) -> list[tuple[Any, ...]]:
+    """Read the first failures of a run: URI, reason, page, message; one more than are shown."""
+    if not run.failures_by_reason:
+        return []
+    with lake.connect() as connection:
+        return connection.execute(
+            "SELECT uri, reason, page, message FROM failures WHERE run_id = ? ORDER BY uri, page LIMIT ?",
+            [run.run_id, _FAILURES_SHOWN + 1],
+        ).fetchall()
+
+
+def _failures(console: Console, run: RunRow, rows: Sequence[tuple[Any, ...]]) -> None:
     if not run.failures_by_reason:
         return
     reasons = ", ".join(f"{item.count} {item.name}" for item in run.failures_by_reason)
     console.print(f"Failures: {reasons}", markup=False)
-    rows = (
-        lake.connect()
-        .execute(
-            "SELECT uri, reason, page, message FROM failures WHERE run_id = ? ORDER BY uri, page LIMIT ?",
-            [run.run_id, _FAILURES_SHOWN + 1],
-        )
-        .fetchall()
-    )
     for uri, reason, page, message in rows[:_FAILURES_SHOWN]:
         where = f" page {page}" if page else ""
         line = f"  {reason}: {uri}{where}: {message}"

@@ -24,15 +24,14 @@ from jobs.budget import BudgetSpent, check_budget
 from jobs.ledger import Ledger, counts
 from jobs.plan import Work, skip_mark
 from jobs.progress import Progress
-from jobs.report import report
+from jobs.report import failures_of, report
 from operators.claim import Claim
-from operators.commit import put_run, put_skips, touch_assets
+from operators.commit import put_run, put_skips, remove_assets, touch_assets
 from operators.content import copies_last, of_equal_size
 from operators.discover import Discovery
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake
 from operators.probe import fingerprint
-from operators.prune import remove_assets
 from operators.source import local_uri
 from operators.unit_id import perception_id
 from operators.unit_store import open_store
@@ -139,10 +138,12 @@ def _end(
     try:
         put_run(lake, finished)
         lake.write_views()
+        failures = failures_of(lake, finished)
     except Exception as error:
+        failures = []
         traceback.print_exc()
         terminal.stream.write(f"The end of the run cannot be written to the lake: {_named(error)}\n")
-    report(terminal.stream, lake, finished, ledger, task.work.unchanged_failed)
+    report(terminal.stream, lake.uri, finished, ledger, failures, task.work.unchanged_failed)
     if ended.status == "failed" and terminal.log is not None:
         terminal.stream.write(f"What Ray and the libraries said is in {terminal.log}\n")
 
@@ -207,7 +208,8 @@ class _Run:
                 Committer(self.lake, self.config, self.run_id, self._committed, self.claim.check)
             )
             for item in discovery.unlisted:
-                committer.put(unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message))
+                folder = unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message)
+                self._completed(folder, committer)
             self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
             try:
                 self._perceive(todo, committer)
@@ -274,6 +276,7 @@ class _Run:
     def _completed(self, complete: Complete, committer: "Committer") -> None:
         self.waiting.pop(complete.asset.asset_id, None)
         if complete.skipped is None:
+            self.ledger.completed(complete)
             committer.put(complete)
             return
         if complete.skipped == SkipReason.UNCHANGED:

@@ -28,15 +28,21 @@ class Vanished:
     """Assets of the lake that lie below the sources."""
 
 
-def find_vanished(sources: Sequence[str], discovery: Discovery, known: Mapping[str, Known]) -> Vanished:
+def find_vanished(
+    sources: Sequence[str],
+    discovery: Discovery,
+    known: Mapping[str, Known],
+    options: dict[str, str] | None = None,
+) -> Vanished:
     """Compare what the lake holds with what the sources list.
 
     Args:
         sources: As given to the run.
         discovery: What they list now.
         known: What the lake holds, by asset id.
+        options: For the object store.
     """
-    covers = [_cover(source) for source in sources]
+    covers = [_cover(source, options) for source in sources]
     seen = {item.uri for item in discovery.listings} | {item.uri for item in discovery.skips}
     closed = [f"{uri.rstrip('/')}/" for uri in _unseen_folders(discovery)]
     below = {
@@ -64,9 +70,9 @@ def _plain(uri: str) -> str:
     return uri if path is None else f"file://{path}"
 
 
-def _cover(source: str) -> re.Pattern[str]:
+def _cover(source: str, options: dict[str, str] | None) -> re.Pattern[str]:
     """Match the URIs that a source would list: itself, what it matches, and all below."""
-    store, path = filesystem(source)
+    store, path = filesystem(source, options)
     protocols = (store.protocol,) if isinstance(store.protocol, str) else store.protocol
     local = "file" in protocols
     path = os.path.abspath(path) if local else path.rstrip("/")  # noqa: PTH100 - as discovery names files

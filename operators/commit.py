@@ -37,6 +37,13 @@ class Touched:
     etag: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An asset to be removed."""
+
+    asset_id: str
+
+
 def commit(lake: Lake, assets: Sequence[AssetRow], files: Iterable[DataFile]) -> None:
     """Commit finished assets with their child files, and refresh the views.
 
@@ -122,3 +129,12 @@ def touch_assets(lake: Lake, assets: Sequence[Asset]) -> None:
     updates = {name: f"source.{name}" for name in ("fingerprint", "modified_at", "etag")}
     rows = to_table(Touched, touched)
     with_retries(lambda: _merger(lake, "assets", rows, "asset_id").when_matched_update(updates).execute())
+
+
+def remove_assets(lake: Lake, asset_ids: Sequence[str]) -> None:
+    """Remove assets in one transaction; their children are no longer live by that.
+
+    The rows themselves stay in their files until `gloss compact`, for readers that have them open.
+    """
+    rows = to_table(Gone, [Gone(asset_id) for asset_id in asset_ids])
+    with_retries(lambda: _merger(lake, "assets", rows, "asset_id").when_matched_delete().execute())

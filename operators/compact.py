@@ -30,6 +30,7 @@ from deltalake import CommitProperties, DeltaTable
 from operators.commit import add_action
 from operators.lake import DataFile, Lake, LakeError, file_list, quote, relation
 from operators.retrying import one_line, with_retries
+from operators.unit_store import STORE_GROUP_ROWS
 from operators.write import ROW_GROUP_ROWS, statistics
 from schemas.arrow import arrow_schema
 from schemas.tables import CHILDREN, TABLES
@@ -60,9 +61,6 @@ _BATCH_ROWS = 512
 
 _STORES = {"units": "unit_id", "plans": "plan_id"}
 """Tables of finished work, and their keys."""
-
-_STORE_GROUP_ROWS = 1000
-"""Rows of finished work are long, and looked up one content at a time."""
 
 _ORDER = ("asset_id", "run_id", "clip", "segment", "page", "start_seconds", "time_seconds", "at", "uri")
 _STORE_ORDER = {"units": ("content_hash", "unit.index", "unit_id"), "plans": ("content_hash", "plan_id")}
@@ -274,7 +272,7 @@ def _column(rows: pa.Table, name: str) -> pa.ChunkedArray:
 
 def _write(lake: Lake, table: str, buckets: _Buckets) -> Iterator[DataFile]:
     """Write the rows into new files, in order."""
-    group_rows = _STORE_GROUP_ROWS if table in _STORES else ROW_GROUP_ROWS
+    group_rows = STORE_GROUP_ROWS if table in _STORES else ROW_GROUP_ROWS
     writer: _Writer | None = None
     for place in range(buckets.count):
         rows = buckets.take(place)

@@ -7,10 +7,12 @@ array that all workers of a node share in memory; the rows themselves are read w
 needed, by content.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from operators.lake import DataFile, Lake, file_list
+from operators.retrying import with_retries
 from operators.unit_id import plan_id, recipes
 from operators.write import write_table
 from schemas.arrow import arrow_schema, from_table, to_table
@@ -30,6 +33,8 @@ from schemas.perception import Perception
 from schemas.tables import PlanRow, UnitRow
 
 Row = TypeVar("Row")
+
+_log = logging.getLogger(__name__)
 
 _ID_CHARACTERS = 32
 
@@ -96,9 +101,18 @@ class UnitStore:
         for file, names in by_file.items():
             where = (pc.field("content_hash") == content_hash) & pc.field(key).isin(names)
             path = f"{self.lake.root}/{index.table}/{file}"
-            found = pq.read_table(path, filesystem=self.lake.filesystem, filters=where)
+            try:
+                found = with_retries(partial(_read_rows, self.lake, path, where))
+            except (OSError, pa.ArrowException) as error:
+                # What cannot be read is computed again; `gloss status --check` finds the file.
+                _log.warning("Finished work in %s cannot be used: %s", path, error)
+                continue
             rows += from_table(row, found.select(arrow_schema(row).names))
         return rows
+
+
+def _read_rows(lake: Lake, path: str, where: pc.Expression) -> pa.Table:
+    return pq.read_table(path, filesystem=lake.filesystem, filters=where, page_checksum_verification=True)
 
 
 def open_store(lake: Lake, sizes: Iterable[int]) -> UnitStore:
@@ -110,11 +124,6 @@ def open_store(lake: Lake, sizes: Iterable[int]) -> UnitStore:
     """
     wanted = pa.table({"size_bytes": pa.array(sorted(set(sizes)), pa.int64())})
     return UnitStore(lake, _index(lake, "units", "unit_id", wanted), _index(lake, "plans", "plan_id", wanted))
-
-
-def empty_store(lake: Lake) -> UnitStore:
-    """A store in which nothing is found."""
-    return UnitStore(lake, no_index("units"), no_index("plans"))
 
 
 def _index(lake: Lake, table: str, key: str, sizes: pa.Table) -> Index:

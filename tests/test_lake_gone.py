@@ -18,9 +18,10 @@ FILES = 60
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    """Enough pictures that the run is at work for some seconds."""
+    """Enough pictures that the run is at work for some seconds, and one that fails at once."""
     folder = tmp_path / "corpus"
     folder.mkdir()
+    (folder / "000.png").write_bytes(b"")
     for number in range(FILES):
         picture = text_picture(f"Number {number}", (300 + number, 90))
         (folder / f"{number:02}.png").write_bytes(picture_bytes(picture, "PNG"))
@@ -58,9 +59,10 @@ def test_run_ends_and_the_next_one_goes_on(
     committed = Lake(lake).connect().execute("SELECT count(*) FROM assets").fetchall()[0][0]
     assert 0 < committed < FILES
 
-    assert run_ingest([str(corpus)], str(lake), config) == 0
+    assert run_ingest([str(corpus)], str(lake), config) == 3
     views = Lake(lake).connect()
-    assert views.execute("SELECT status, count(*) FROM assets GROUP BY 1").fetchall() == [("ok", FILES)]
+    statuses = views.execute("SELECT status, count(*) FROM assets GROUP BY ALL ORDER BY ALL").fetchall()
+    assert statuses == [("failed", 1), ("ok", FILES)]
     assert views.execute("SELECT count(*), count(DISTINCT unit_id) FROM units").fetchall() == [(FILES, FILES)]
     statuses = views.execute("SELECT status FROM runs ORDER BY started_at").fetchall()
     assert statuses[-1] == ("finished",)

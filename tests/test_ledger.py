@@ -36,8 +36,14 @@ def test_costs_and_failures_are_summed_over_units() -> None:
         )
         for unit in range(2)
     ]
-    for header, _ in FanIn().add(to_table(Perception, rows)):
+    fan_in = FanIn()
+    # The first unit is handed out twice, because a worker died with the second: its failure is one.
+    list(fan_in.add(to_table(Perception, rows[:1])))
+    fan_in.forget("a0")
+    for header, complete in fan_in.add(to_table(Perception, rows)):
         ledger.perceived(header)
+        if complete is not None:
+            ledger.completed(complete)
 
     (stage,) = ledger.stages()
     assert (stage.stage, stage.seconds, stage.items, stage.bytes) == ("decode", 3.0, 120, 200)

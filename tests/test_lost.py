@@ -93,5 +93,7 @@ def test_unit_lost_twice_is_a_failure(
         "c.png": "failed",
     }
     assert views.execute("SELECT reason, count(*) FROM failures GROUP BY 1").fetchall() == [("lost", 2)]
-    (run,) = views.execute("SELECT discovered, ok, partial, failed, skipped FROM runs").fetchall()
-    assert run == (3, 1, 1, 1, 0)
+    (run,) = views.execute(
+        "SELECT discovered, ok, partial, failed, skipped, failures_by_reason FROM runs"
+    ).fetchall()
+    assert run == (3, 1, 1, 1, 0, [{"name": "lost", "count": 2}])

@@ -141,6 +141,21 @@ def test_other_recogniser_leaves_text_layers_alone(corpus: Path, lake: Lake) -> 
     assert "decode" in stages
 
 
+@pytest.mark.parametrize("table", ["units", "plans"])
+def test_damaged_finished_work_is_done_again(corpus: Path, lake: Lake, table: str) -> None:
+    """A flipped bit in what is recalled costs computing it again; no file fails, no word differs."""
+    assert ingest(corpus, lake) == 0
+    text = rows(lake, TEXT)
+    for name in lake.files(table):
+        content = bytearray(Path(name).read_bytes())
+        content[len(content) // 3] ^= 0xFF
+        Path(name).write_bytes(content)
+
+    assert ingest(corpus, lake, "summary.asset_sentences=1") == 0
+    assert rows(lake, TEXT) == text
+    assert rows(lake, "SELECT DISTINCT status FROM assets") == [("ok",)]
+
+
 class Dying:
     """The pipeline, until it dies after some units."""
 
