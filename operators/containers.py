@@ -21,6 +21,7 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
+from operators.language import iso_639_1
 from schemas.failure import InputError, Reason
 
 DEMUXERS = frozenset(
@@ -179,12 +180,22 @@ def _rank(stream: VideoStream) -> tuple[int, int]:
     return stream.width * stream.height + bonus, -stream.index
 
 
-def audio_stream(container: InputContainer) -> AudioStream | None:
-    """Choose the sound: marked default first, then the first that has a decoder."""
+def audio_stream(container: InputContainer, language: str | None = None) -> AudioStream | None:
+    """Choose the sound: in the language first, then marked default, then the first with a decoder.
+
+    Args:
+        container: An open file.
+        language: A tag (`en`, `eng`, `en-US`); tracks that state another one are taken if none
+            states it.
+    """
+    wanted = iso_639_1(language)
     streams = [item for item in container.streams.audio if item.codec_context is not None]
-    return min(
-        streams, key=lambda item: (not item.disposition & Disposition.default, item.index), default=None
-    )
+
+    def rank(item: AudioStream) -> tuple[bool, bool, int]:
+        is_other = wanted is not None and iso_639_1(item.language) != wanted
+        return is_other, not item.disposition & Disposition.default, item.index
+
+    return min(streams, key=rank, default=None)
 
 
 def clock_start(container: InputContainer) -> Fraction:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from operators.bisect_span import DEADLY, bisect_span, lost_stretch, merge_parts
 from operators.decode_image import decode_image_frames
 from operators.decode_pdf import decode_pdf_pages
+from operators.decode_sound import decode_sound
 from operators.decode_video import decode_span
 from operators.isolate import Bounds, shared_sandbox
 from operators.probe import SANDBOX_MODULES
@@ -39,30 +40,35 @@ class Decode:
             yield perception if position else with_plan(perception, planned)
 
     def _decode(self, planned: Planned) -> Iterator[Perception]:
-        asset, waiting = planned.asset, list(planned.units)
-        if planned.skipped is not None or waiting[0].kind == UnitKind.NOTHING:
-            yield from (Perception(asset, unit, skipped=planned.skipped) for unit in waiting)
+        asset, units = planned.asset, list(planned.units)
+        if planned.skipped is not None or units[0].kind == UnitKind.NOTHING:
+            yield from (Perception(asset, unit, skipped=planned.skipped) for unit in units)
             return
-        retries = 0
-        while waiting:
+        begin = done = retries = 0
+        while done < len(units):
             started = time.perf_counter()
             try:
-                for perception in self._run(asset, waiting):
-                    assert perception.unit == waiting[0]
-                    del waiting[0]
+                for perception in self._run(asset, units[begin:]):
+                    if perception.unit.index < units[done].index:
+                        continue
+                    assert perception.unit == units[done]
+                    done += 1
                     yield perception
                     started, retries = time.perf_counter(), 0
-                if waiting:
-                    msg = f"The decoder gave {len(waiting)} units too few. Please report this."
+                if done < len(units):
+                    msg = f"The decoder gave {len(units) - done} units too few. Please report this."
                     raise InputError(Reason.INTERNAL, msg)
             except InputError as error:
-                if not waiting:
+                if done == len(units):
                     return
                 if error.transient and retries < len(_STORE_WAITS_SECONDS):
                     time.sleep(_STORE_WAITS_SECONDS[retries])
                     retries += 1
+                    # Where sound is cut depends on what came before: it is decoded again from there.
+                    begin = begin if units[done].kind == UnitKind.SPEECH else done
                     continue
-                yield self._salvage(asset, waiting.pop(0), error, started)
+                yield self._salvage(asset, units[done], error, started)
+                begin = done = done + 1
 
     def _run(
         self, asset: Asset, units: list[Unit], item_seconds: float | None = None
@@ -73,7 +79,7 @@ class Decode:
     def _salvage(self, asset: Asset, unit: Unit, error: InputError, started: float) -> Perception:
         """Account for a unit that could not be decoded; of a span, keep what can be."""
         if unit.kind != UnitKind.SPAN or error.reason not in DEADLY:
-            stage = Stage.SUBTITLES if unit.kind == UnitKind.SUBTITLES else Stage.DECODE
+            stage = _STAGES.get(unit.kind, Stage.DECODE)
             cost = Cost("decode", time.perf_counter() - started)
             return Perception(asset, unit, failures=[lost_stretch(unit, error, stage)], costs=[cost])
         limits, kept_bytes = self.config.limits, 0
@@ -93,6 +99,10 @@ class Decode:
         interval = self.config.sampling.interval_seconds
         parts = bisect_span(unit, error, decode, interval, limits.unit_seconds)
         return merge_parts(asset, unit, parts, time.perf_counter() - started)
+
+
+_STAGES: dict[str, Stage] = {UnitKind.SUBTITLES: Stage.SUBTITLES, UnitKind.SPEECH: Stage.SOUND}
+"""Under which stage the loss of a unit is reported; else it is that of pictures."""
 
 
 _STORE_WAITS_SECONDS = (5.0, 20.0)
@@ -115,6 +125,8 @@ def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterato
                     yield from decode_pdf_pages(file, asset, list(units), config)
                 case Kind.IMAGE:
                     yield from decode_image_frames(file, asset, list(units), config)
+                case _ if units[0].kind == UnitKind.SPEECH:
+                    yield from decode_sound(file, asset, units, config)
                 case _:
                     for unit in units:
                         file.seek(0)

@@ -6,7 +6,7 @@ changed but whose content did not costs no decoding.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -30,6 +30,7 @@ SANDBOX_MODULES = (
     "operators.probe_document",
     "operators.decode_pdf",
     "operators.decode_image",
+    "operators.decode_sound",
 )
 """What the decoding child imports before its memory is limited."""
 
@@ -112,7 +113,7 @@ class Probe:
             size = self.config.documents.pages_per_task
             groups = [plan.units[at : at + size] for at in range(0, len(plan.units), size)]
             return [Planned(found, group) for group in groups]
-        return [Planned(found, [unit]) for unit in plan.units]
+        return media_tasks(found, plan.units)
 
     def _look(self, asset: Asset, listing: Listing) -> list[Planned]:
         """Plan a file by its bytes."""
@@ -186,6 +187,9 @@ def plan_media(asset: Asset, media: probe_video.MediaFacts, config: Config) -> l
         units = probe_video.plan_spans(media.duration_seconds, span_seconds(media, config))
     if config.speech.subtitles and (media.has_subtitles or asset.sidecars):
         units.append(Unit(len(units), UnitKind.SUBTITLES))
+    if config.speech.listens and media.audio_codec is not None:
+        seconds = config.speech.span_seconds
+        units += probe_video.plan_spans(media.duration_seconds, seconds, UnitKind.SPEECH, len(units))
     asset = replace(
         asset,
         kind=str(media.kind),
@@ -201,7 +205,18 @@ def plan_media(asset: Asset, media: probe_video.MediaFacts, config: Config) -> l
     )
     if not units:
         return [_nothing(asset)]
-    return [Planned(asset, [unit]) for unit in units]
+    return media_tasks(asset, units)
+
+
+def media_tasks(asset: Asset, units: Sequence[Unit]) -> list[Planned]:
+    """Make decode tasks of the units of a video or audio asset.
+
+    Sound is one task: it is decoded in one go, because where it is cut depends on what came
+    before. It comes first, because recognising it takes longest.
+    """
+    sound = [unit for unit in units if unit.kind == UnitKind.SPEECH]
+    others = [Planned(asset, [unit]) for unit in units if unit.kind != UnitKind.SPEECH]
+    return [Planned(asset, sound), *others] if sound else others
 
 
 _SPAN_BYTES = 192 << 20

@@ -227,22 +227,26 @@ def _is_absurd(declared: float, container: InputContainer, streams: list[Stream]
     return is_raw and rate > 0 and declared > 1.01 * bits / rate + 1
 
 
-def plan_spans(duration_seconds: float | None, span_seconds: float) -> list[Unit]:
-    """Cut a video into spans to decode.
+def plan_spans(
+    duration_seconds: float | None, span_seconds: float, kind: UnitKind = UnitKind.SPAN, first: int = 0
+) -> list[Unit]:
+    """Cut the pictures or the sound of a file into spans to decode.
 
     A tail of less than a quarter of a span is joined to the span before it. Without a known
     duration there is one span, to the end.
 
     Args:
-        duration_seconds: Of the video.
+        duration_seconds: Of the file.
         span_seconds: Wanted length of a span.
+        kind: Of the units.
+        first: Index of the first.
 
     Returns:
-        Units `0..n-1`, half-open and without gaps; the last ends at the duration.
+        Units `first..first+n-1`, half-open and without gaps; the last ends at the duration.
     """
     if duration_seconds is None or duration_seconds <= span_seconds:
-        return [Unit(0, UnitKind.SPAN, 0.0, duration_seconds)]
+        return [Unit(first, kind, 0.0, duration_seconds)]
     whole, tail = divmod(duration_seconds, span_seconds)
     count = int(whole) + (tail >= _TAIL_SHARE * span_seconds)
     borders = [index * span_seconds for index in range(count)] + [duration_seconds]
-    return [Unit(index, UnitKind.SPAN, borders[index], borders[index + 1]) for index in range(count)]
+    return [Unit(first + index, kind, borders[index], borders[index + 1]) for index in range(count)]

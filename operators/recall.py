@@ -4,11 +4,11 @@ It stands where decoding would: a task comes in, one `Perception` for each of it
 out. A recalled one has its words already, so no later stage has anything to do for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from operators.decode import Decode, with_plan
-from operators.unit_id import DECODE, OCR, unit_id
+from operators.unit_id import ASR, DECODE, OCR, STAGES, unit_id
 from operators.unit_store import UnitStore
 from schemas.config import Config
 from schemas.media import Planned, Unit, UnitKind
@@ -27,18 +27,23 @@ class Recall:
 
     def __call__(self, planned: Planned) -> Iterator[Perception]:
         """Give the units of one task; those that have to be decoded come first."""
-        known = self._known(planned)
-        missing = [unit for unit in planned.units if unit.index not in known]
-        if missing:
-            for perception in self.decode(replace(planned, units=missing)):
-                yield self._named(perception)
-        for position, unit in enumerate(item for item in planned.units if item.index in known):
-            recalled = _perception(planned, unit, known[unit.index])
+        for position, perception in enumerate(self._perceive(planned)):
             # What the plan found travels with the first unit that comes out.
-            yield recalled if missing or position else with_plan(recalled, planned)
+            yield perception if position else with_plan(perception, planned)
+
+    def _perceive(self, planned: Planned) -> Iterator[Perception]:
+        known = self._known(planned)
+        wanted = _to_decode(planned.units, known)
+        if wanted:
+            for perception in self.decode(replace(planned, units=wanted, failures=[], seconds=0.0)):
+                if perception.unit.index not in known:
+                    yield self._named(perception)
+        for unit in planned.units:
+            if unit.index in known:
+                yield _perception(planned, unit, known[unit.index])
 
     def _known(self, planned: Planned) -> dict[int, UnitRow]:
-        """Find the results of units, by index: of decoding alone where that was enough, else of OCR."""
+        """Find the results of units, by index: of decoding where that was enough, else of a recogniser."""
         asset = planned.asset
         if self.store is None or planned.skipped is not None or not asset.content_hash:
             return {}
@@ -46,7 +51,7 @@ class Recall:
             unit_id(asset, unit, self.config, stage): unit
             for unit in planned.units
             if unit.kind != UnitKind.NOTHING
-            for stage in (DECODE, OCR)
+            for stage in STAGES
         }
         rows = self.store.read_units(asset.content_hash, list(wanted))
         return {wanted[name].index: row for name, row in rows.items()}
@@ -55,9 +60,17 @@ class Recall:
         """Say what a result depends on, so that it can be kept."""
         if perception.skipped is not None or perception.unit.kind == UnitKind.NOTHING:
             return perception
-        stage = OCR if perception.pictures else DECODE
+        stage = OCR if perception.pictures else ASR if perception.pieces else DECODE
         name = unit_id(perception.asset, perception.unit, self.config, stage)
         return replace(perception, unit_id=name, stage=stage)
+
+
+def _to_decode(units: Sequence[Unit], known: Collection[int]) -> list[Unit]:
+    """Leave out what is known; of sound only the end: where it is cut depends on what came before."""
+    if units[0].kind != UnitKind.SPEECH:
+        return [unit for unit in units if unit.index not in known]
+    last = max((place for place, unit in enumerate(units) if unit.index not in known), default=-1)
+    return list(units[: last + 1])
 
 
 def _perception(planned: Planned, unit: Unit, row: UnitRow) -> Perception:
@@ -68,6 +81,9 @@ def _perception(planned: Planned, unit: Unit, row: UnitRow) -> Perception:
         cuts=row.cuts,
         utterances=row.utterances,
         sampled=row.sampled,
+        sound_seconds=row.sound_seconds,
+        speech_seconds=row.speech_seconds,
+        worded_seconds=row.worded_seconds,
         unit_id=row.unit_id,
         stage=row.stage,
         recalled=True,

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from operators import speech_engines
 from operators.ocr_engines import engine_revision
+from operators.voiceprints import speakers_revision
 from schemas import ids
-from schemas.config import Config
+from schemas.config import Config, Speech
 from schemas.media import Asset, Kind, Unit, UnitKind
 
-DECODE, OCR = "decode", "ocr"
-"""Stages a result may depend on: text layers and subtitles need no recogniser of text."""
+DECODE, OCR, ASR = "decode", "ocr", "asr"
+STAGES = (DECODE, OCR, ASR)
+"""Stages a result may depend on: text layers and subtitles need no recogniser, nor does silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Recipes:
     pages: str
     subtitles: str
     ocr: str
+    sound: str
+    asr: str
     cuts: str
     """Where units begin and end."""
     plan: str
@@ -38,6 +43,8 @@ class Recipes:
                 return self.frames
             case UnitKind.PAGE:
                 return self.pages
+            case UnitKind.SPEECH:
+                return self.sound
             case _:
                 return self.subtitles
 
@@ -51,22 +58,33 @@ def recipes(config: Config) -> Recipes:
 def _recipes(sections: str) -> Recipes:
     # Hashing the weights takes some 50 ms; every worker asks for each file.
     config = Config.model_validate_json(sections)
-    sampling, documents = config.sampling, config.documents
+    sampling, documents, speech = config.sampling, config.documents, config.speech
     cut_by = {
         "span_seconds": sampling.span_seconds,
         "interval_seconds": sampling.interval_seconds,
         "max_pixels": sampling.max_pixels,
         "subtitles": config.speech.subtitles,
+        "sound_seconds": speech.span_seconds if speech.listens else None,
     }
     return Recipes(
         # Where spans begin is in their place; how clips are cut is decided when they are composed.
         frames=_digest(sampling.model_dump(mode="json", exclude={"span_seconds", "clip_seconds"})),
         pages=_digest(documents.model_dump(mode="json", exclude={"pages_per_task"})),
         subtitles=_digest({}),
+        sound=_digest({"language": speech.language}),
+        asr=_asr(speech),
         ocr=ids.digest(_digest(config.ocr.model_dump(mode="json")), engine_revision(config.ocr)),
         cuts=_digest(cut_by),
         plan=_digest(cut_by | config.limits.model_dump(mode="json", include={"pages", "seconds", "pixels"})),
     )
+
+
+def _asr(speech: Speech) -> str:
+    if not speech.listens:
+        return "off"
+    settings = speech.model_dump(mode="json", include={"language", "precision", "beam_size"})
+    name, revision = speech_engines.speech_name(speech), speech_engines.engine_revision(speech)
+    return ids.digest(_digest(settings), name, revision, speakers_revision(speech))
 
 
 def _digest(settings: Mapping[str, object]) -> str:
@@ -86,15 +104,18 @@ def perception_id(config: Config, kind: str = "") -> str:
     """
     used = recipes(config)
     clips = str(config.sampling.clip_seconds)
+    speech = config.speech
+    apart = str(speech.speaker_distance) if speech.listens and speech.speakers != "off" else ""
+    words = (used.cuts, used.subtitles, used.sound, used.asr, speech.prefer, apart, clips)
     match kind:
         case Kind.VIDEO:
-            return ids.digest("video", used.cuts, used.frames, used.subtitles, used.ocr, clips)
+            return ids.digest("video", *words, used.frames, used.ocr)
         case Kind.AUDIO:
-            return ids.digest("audio", used.cuts, used.subtitles, clips)
+            return ids.digest("audio", *words)
         case Kind.DOCUMENT | Kind.IMAGE:
             return ids.digest("pages", used.pages, used.ocr)
         case _:
-            return ids.digest("any", used.cuts, used.frames, used.pages, used.subtitles, used.ocr, clips)
+            return ids.digest("any", *words, used.frames, used.pages, used.ocr)
 
 
 def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
@@ -104,7 +125,7 @@ def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
         asset: As probed; only its content counts, not where it lies.
         unit: The unit.
         config: Of the run.
-        stage: `DECODE`, or `OCR` where pictures had to be recognised.
+        stage: `DECODE`, `OCR` where pictures had to be recognised, or `ASR` where speech had.
     """
     used = recipes(config)
     # Subtitles may come from files beside the asset; nothing else does.
@@ -112,7 +133,8 @@ def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
     content = (asset.content_hash, sidecars, asset.kind, asset.container)
     place = (unit.kind, unit.page, unit.start_seconds, unit.end_seconds)
     parts = ["unit", stage, *content, *(repr(item) for item in place), used.decode(unit)]
-    return ids.digest(*parts, used.ocr) if stage == OCR else ids.digest(*parts)
+    recognised = {DECODE: [], OCR: [used.ocr], ASR: [used.asr]}[stage]
+    return ids.digest(*parts, *recognised)
 
 
 def plan_id(content_hash: str, sidecar_hash: str, container: str, config: Config) -> str:

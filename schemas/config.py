@@ -80,11 +80,48 @@ class Ocr(Section):
 class Speech(Section):
     """Recognising speech."""
 
-    engine: Literal["off"] = "off"
-    """No speech engine exists in this version; words come from subtitles alone."""
+    engine: Literal["auto", "faster-whisper", "transformers", "off"] = "auto"
+    """`auto` takes faster-whisper if its weights are in the cache or can be fetched, and says so
+    and goes without speech if not; an engine that is named has to run. `transformers` is the extra
+    `gloss[transformers]`."""
     model: str | None = None
+    """Name (`small`, `large-v3-turbo`, `openai/whisper-small`) or folder; null takes `small`."""
+    revision: str | None = None
+    """Git revision of a model by name; null takes what the cache holds, else the newest. A run
+    puts here what it found."""
+    language: str | None = None
+    """Language that is spoken (`en`); null detects it for each piece. Of several sound tracks
+    the one in this language is taken, else the default."""
+    precision: Literal["auto", "int8", "float16", "bfloat16", "float32"] = "auto"
+    """`auto` is int8 (faster-whisper) or float32 (transformers) on CPUs, float16 on GPUs."""
+    beam_size: int = Field(5, ge=1, le=20)
+    """Candidates kept while decoding; 1 is greedy, faster and a little less accurate."""
+    span_seconds: float = Field(120.0, ge=30, le=3600)
+    """Length of the stretches in which sound is handed on and accounted for."""
     subtitles: bool = True
     """Take embedded subtitle tracks and sidecar `.srt` and `.vtt` files as utterances."""
+    prefer: Literal["subtitles", "speech"] = "subtitles"
+    """Which of the two makes transcripts and summaries where there are both. Subtitles that cover
+    less than half of the speech (forced ones, a damaged file) never win."""
+    speakers: Literal["off", "sherpa-onnx"] = "off"
+    """Tell the voices of a recording apart and fill `speaker`. `sherpa-onnx` is the extra
+    `gloss[speakers]`, and needs `speaker_model`; it costs one inference for each utterance."""
+    speaker_model: str | None = None
+    """ONNX file of a speaker embedding model (WeSpeaker, 3D-Speaker or NeMo) with the metadata
+    sherpa-onnx reads, at the same path on every node."""
+    speaker_distance: float = Field(0.6, gt=0, le=2)
+    """Cosine distance from which two voices are two speakers, on average over their utterances.
+    Smaller finds more speakers. Good values differ between models, mostly from 0.5 to 0.8."""
+
+    @staticmethod
+    def default_model() -> str:
+        """Return the model that is taken where none is named; 484 MB for faster-whisper."""
+        return "small"
+
+    @property
+    def listens(self) -> bool:
+        """Whether speech is recognised; `auto` has to be resolved first."""
+        return self.engine in ("faster-whisper", "transformers")
 
 
 class Vision(Section):
@@ -141,7 +178,7 @@ class Resources(Section):
     """Share of the cluster each operator takes. Fractions let operators overlap on few cores."""
 
     probe_cpus: float = Field(0.25, gt=0)
-    decode_cpus: float = Field(0.5, gt=0)
+    decode_cpus: float = Field(0.4, gt=0)
     ocr_cpus: float = Field(0.5, gt=0)
     ocr_gpus: float = Field(0.0, ge=0)
     ocr_workers: int = Field(0, ge=0)
@@ -150,6 +187,22 @@ class Resources(Section):
     """Threads inside each OCR engine; more than one only helps with cores to spare."""
     ocr_memory_bytes: int = Field(2 << 30, ge=256 << 20)
     """Resident memory at which the process of an OCR engine is replaced: native engines leak."""
+    speech_cpus: float = Field(0.1, gt=0)
+    speech_gpus: float = Field(0.0, ge=0)
+    speech_workers: int = Field(0, ge=0)
+    """Actors that hold a speech engine; 0 takes one for each `speech_threads` cores (or each GPU
+    share)."""
+    speech_threads: int = Field(1, ge=1)
+    """Threads inside each speech engine. More threads and fewer workers hold fewer copies of a
+    large model."""
+    speech_batch: int = Field(0, ge=0, le=256)
+    """Pieces recognised together; 0 takes 4 on CPUs, 16 on GPUs."""
+    speech_memory_bytes: int = Field(6 << 30, ge=256 << 20)
+    """Resident memory at which the process of a speech engine is replaced."""
+
+    def pieces_per_batch(self) -> int:
+        """Return how many pieces of sound are recognised together."""
+        return self.speech_batch or (16 if self.speech_gpus else 4)
 
 
 class Store(Section):
@@ -221,10 +274,11 @@ class Config(Section):
 
 PROFILES: dict[str, dict[str, Any]] = {
     "embedded": {},
-    "cpu": {},
+    "cpu": {"speech": {"engine": "faster-whisper"}},
     "gpu": {
         "ocr": {"engine": "paddleocr"},
-        "resources": {"ocr_gpus": 0.25, "ocr_cpus": 1.0},
+        "speech": {"engine": "faster-whisper", "model": "large-v3-turbo"},
+        "resources": {"ocr_gpus": 0.25, "ocr_cpus": 1.0, "speech_gpus": 0.25, "speech_cpus": 0.5},
     },
 }
 """What each profile changes of the defaults."""

@@ -17,6 +17,9 @@ class Stage(StrEnum):
     DECODE = "decode"
     SUBTITLES = "subtitles"
     OCR = "ocr"
+    SOUND = "sound"
+    """Decoding sound and finding voices in it."""
+    ASR = "asr"
     COMPOSE = "compose"
     COMMIT = "commit"
 
@@ -46,6 +49,8 @@ class Reason(StrEnum):
     """The unit needed more memory than `limits` allows and was stopped."""
     CRASHED = "crashed"
     """A native library ended its process while working on the unit."""
+    NO_WORDS = "no_words"
+    """A voice was detected, but no word was recognised, also when that stretch was tried alone."""
     LOST = "lost"
     """The unit was handed out and never came back (a worker or node died)."""
     INTERNAL = "internal"

@@ -30,8 +30,11 @@ class UnitKind(StrEnum):
     """A page of a document, or a frame of a picture file."""
     SUBTITLES = "subtitles"
     """All embedded subtitle tracks and sidecar files of a video or audio asset."""
+    SPEECH = "speech"
+    """A stretch of the sound of a video or audio asset, `[start_seconds, end_seconds)`; what is
+    said across its end belongs to it."""
     NOTHING = "nothing"
-    """A placeholder: the asset has nothing to decode (failed probe, plain audio)."""
+    """A placeholder: the asset has nothing to decode (failed probe, sound that nobody reads)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ class Unit:
     """A `UnitKind`."""
     start_seconds: float | None = None
     end_seconds: float | None = None
-    """Exclusive. The last span of a video takes every frame from its start on."""
+    """Exclusive. The last span of a video takes every frame from its start on, the last stretch
+    of sound all of the rest."""
     page: int | None = None
     """1-based."""
 
@@ -125,7 +129,8 @@ class Unit:
 class Planned:
     """A decode task: an asset and the units of it to decode together.
 
-    One span of a video, or a few pages of a document so that opening it is paid once.
+    One span of a video, a few pages of a document so that opening it is paid once, or all
+    stretches of its sound, because sound is decoded in one go.
     """
 
     asset: Asset

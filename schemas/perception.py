@@ -1,11 +1,12 @@
-"""What was perceived in one unit: pictures on their way to a reader, then words with places.
+"""What was perceived in one unit: pictures and sound on their way to a reader, then words.
 
 The row keeps one shape all the way from decoding to composing. Decoding fills `pictures`
-(or, for a sound text layer, `views` directly); a reader turns pictures into views and drops
-the pixels, so that rows shrink as they travel.
+(or, for a sound text layer, `views` directly) or `pieces` of sound; readers turn them into views
+and utterances and drop pixels and samples, so that rows shrink as they travel.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from schemas.failure import Failure
 from schemas.media import Asset, Unit
@@ -39,6 +40,27 @@ class Picture:
     changed: list[Box] = field(default_factory=list)
     """Empty: everything is new. Otherwise only these regions differ from the picture
     before it in the same unit, and only they need to be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time on the asset's clock, half-open."""
+
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of sound to be recognised: at most 30 s, cut where nobody speaks."""
+
+    start_seconds: float
+    end_seconds: float
+    """On the asset's clock; exclusive."""
+    samples: bytes
+    """Mono at 16 kHz, 16-bit signed little-endian: `2 * 16000` bytes a second."""
+    speech: list[Stretch] = field(default_factory=list)
+    """Where a voice was detected in it, on the asset's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +111,21 @@ class Word:
     probability: float
 
 
+class Doubt(StrEnum):
+    """Why recognised speech may be wrong, although it is kept."""
+
+    REPETITION = "repetition"
+    """The text repeats itself, as when a model runs in a loop."""
+    IMPROBABLE = "improbable"
+    """The model itself holds its words for improbable."""
+    NO_SPEECH = "no_speech"
+    """The model holds it probable that nobody speaks."""
+    NO_VOICE = "no_voice"
+    """The words stand where no voice was detected."""
+    LANGUAGE = "language"
+    """The language differs from that of what is said around it, and is not sure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """A stretch of speech, `[start_seconds, end_seconds)` on the asset's clock."""
@@ -98,9 +135,28 @@ class Utterance:
     text: str
     language: str | None = None
     confidence: float | None = None
+    """Mean probability of the words."""
     words: list[Word] = field(default_factory=list)
     source: str = ""
-    """The model, or `subtitle:embedded:2`, `subtitle:talk.en.vtt`."""
+    """The engine and its model (`faster-whisper:small`), or the subtitle track
+    (`subtitle:embedded:2`, `subtitle:talk.en.vtt`)."""
+    revision: str = ""
+    """Which weights heard it; empty for subtitles."""
+    speaker: str | None = None
+    """Who speaks; null where nobody has told the voices apart."""
+    language_probability: float | None = None
+    log_probability: float | None = None
+    """Mean natural logarithm of the probability of the tokens, as Whisper judges itself by."""
+    no_speech_probability: float | None = None
+    """What the model gives for there being no speech at all."""
+    compression_ratio: float | None = None
+    """Length of the text over its compressed length: text that repeats itself is above 2.4."""
+    temperature: float | None = None
+    """At which it was heard; above 0 something was wrong with it at 0."""
+    doubts: list[str] = field(default_factory=list)
+    """Why it may be wrong (a `Doubt` each); empty for what is heard without doubt."""
+    voice: list[float] = field(default_factory=list)
+    """A print of the voice: a vector of length 1, alike for like voices; empty unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +184,25 @@ class Perception:
     cuts: list[float] = field(default_factory=list)
     """Times (seconds) inside the span at which the picture as a whole changed: scene and
     slide changes, each the first sampled time of the new scene."""
+    pieces: list[Piece] = field(default_factory=list)
+    """In order of time; empty once recognised."""
     utterances: list[Utterance] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     sampled: int = 0
     """Frames sampled in this unit before near-duplicates were dropped."""
+    sound_seconds: float = 0.0
+    """Seconds of sound decoded."""
+    speech_seconds: float = 0.0
+    """Seconds of it in which a voice was detected…"""
+    worded_seconds: float = 0.0
+    """…and of those the seconds that words cover."""
     skipped: str | None = None
     """A `SkipReason`, when the whole asset is not ingested."""
     unit_id: str = ""
     """What this result depends on, as one id; empty where it is not worth keeping."""
     stage: str = ""
-    """The last stage it depends on: `decode`, or `ocr` where pictures have to be recognised."""
+    """The last stage it depends on: `decode`, `ocr` where pictures have to be recognised, `asr` where
+    speech has."""
     recalled: bool = False
     """It was not computed by this run but found in the lake."""

@@ -54,6 +54,12 @@ class AssetRow:
     read_whole: int
     """Pictures recognised whole; `read_parts` only where they had changed."""
     read_parts: int
+    sound_seconds: float
+    """Seconds of sound listened to; 0 without a recogniser of speech."""
+    speech_seconds: float
+    """Seconds of it in which a voice was detected…"""
+    worded_seconds: float
+    """…and of those the seconds that recognised words cover."""
     run_id: str
     ingested_at: datetime
     content_hash: str
@@ -132,7 +138,12 @@ class TextRegionRow:
     """First sampled time at which it is seen."""
     until_seconds: float | None
     """Last sampled time at which it is seen."""
+    end_seconds: float | None
+    """Exclusive: the sampled time at which it is gone, or the end of the asset; where the pictures
+    after it could not be read, `until_seconds`."""
     page: int | None
+    region: int
+    """0-based within the asset: in order of first sight (or page), then of reading."""
     text: str
     confidence: float
     x0: float
@@ -151,14 +162,34 @@ class UtteranceRow:
 
     asset_id: str
     version: str
+    clip: int | None
+    """The clip that holds most of it; null where the asset has no clips."""
     start_seconds: float
     end_seconds: float
     text: str
     language: str | None
+    """ISO 639-1 as given or detected, or what the subtitle track states."""
     confidence: float | None
+    """Mean probability of its words, 0-1."""
     words: list[Word]
     source: str
-    """The model, or the subtitle track."""
+    """The engine and its model, or the subtitle track."""
+    in_transcript: bool
+    """The clips' transcripts are made of it. Where several sources tell the same speech, one is."""
+    speaker: str | None
+    """Who speaks; null where nobody has told the voices apart."""
+    revision: str
+    """Which weights heard it; empty for subtitles."""
+    language_probability: float | None
+    log_probability: float | None
+    """Mean natural logarithm of the probability of the tokens."""
+    no_speech_probability: float | None
+    compression_ratio: float | None
+    """Above 2.4 the text repeats itself."""
+    temperature: float | None
+    """At which it was heard; above 0 something was wrong with it at 0."""
+    doubts: list[str]
+    """Why it may be wrong: repetition, improbable, no_speech, no_voice, language."""
     write_id: str
 
 
@@ -236,12 +267,15 @@ class UnitRow:
     size_bytes: int
     """Of the file; files of another size need not be looked for here."""
     stage: str
-    """The last stage it depends on: decode (text layers, subtitles) or ocr."""
+    """The last stage it depends on: decode (text layers, subtitles), ocr or asr."""
     unit: Unit
     views: list[View]
     cuts: list[float]
     utterances: list[Utterance]
     sampled: int
+    sound_seconds: float
+    speech_seconds: float
+    worded_seconds: float
     seconds: float
     """What it cost to compute."""
     run_id: str
@@ -353,6 +387,41 @@ TABLES: dict[str, type] = {
     "plans": PlanRow,
 }
 """Table name to row type; the name is also the folder in the lake and the view."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRow:
+    """One stretch of time of a video or audio file, or one page of a document.
+
+    The stretches of an asset follow each other without gap or overlap. What is said together is
+    one, with the pause after it if that is shorter than a second; the rest is cut where clips are.
+    """
+
+    asset_id: str
+    version: str
+    segment: int | None
+    clip: int | None
+    """The clip that holds most of it."""
+    start_seconds: float | None
+    end_seconds: float | None
+    """Exclusive."""
+    page: int | None
+    """1-based (documents)."""
+    said: str | None
+    """Each utterance of the transcript once; null where nobody speaks."""
+    speaker: str | None
+    language: str | None
+    source: str | None
+    """What told the words: the engine and its model, or the subtitle track."""
+    doubts: list[str]
+    """Why the words may be wrong."""
+    shown: str | None
+    """The lines that stand on the screen at any time of the stretch, each text once, in order of
+    first sight and then of reading."""
+
+
+VIEWS: dict[str, type] = {"timeline": TimelineRow}
+"""Views that are made of others; nothing of theirs is stored."""
 
 CHILDREN = ("segments", "clips", "text_regions", "utterances", "page_tables", "citations", "failures")
 """Tables whose rows are live only through `assets`."""
