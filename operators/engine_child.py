@@ -1,0 +1,89 @@
+"""A model that may crash, hang, balloon or leak without taking its caller along.
+
+Runtimes of models are native code that meets whatever a corpus holds. Here the model lives in a
+child process: what kills it costs the input that it was at, and a new child goes on. The child is
+replaced between two calls when it has grown, because such runtimes leak. Handing a 720p picture
+over takes 1 to 3 ms, half a minute of sound 2 ms; a model takes seconds over them.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from operators.isolate import Bounds, Sandbox
+
+LOAD_SECONDS = 300.0
+"""Wall time for a model to load: 1 s for RapidOCR, a minute for large models from a cold disk."""
+
+Loading = tuple[Callable[..., object], *tuple[object, ...]]
+
+
+class EngineChild:
+    """An object in a child process whose methods are called from here."""
+
+    def __init__(self, name: str, bounds: Bounds, load: Callable[..., object], *args: object) -> None:
+        """Prepare without starting anything.
+
+        Args:
+            name: Of what runs there, for messages.
+            bounds: What the child may take.
+            load: Makes the object; importable by name.
+            args: Its arguments, which can be hashed and pickled.
+        """
+        self.bounds = bounds
+        self._loading: Loading = (load, *args)
+        self._sandbox = Sandbox(bounds, name=name)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a child with the object in it."""
+        return self._sandbox.is_running
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, if there is a child."""
+        return self._sandbox.pid
+
+    def start(self) -> None:
+        """Start the child and make the object, if that has not been done.
+
+        Raises:
+            InputError: It cannot be made.
+        """
+        if not self.is_running:
+            list(self._sandbox.run(_start, self._loading, item_seconds=LOAD_SECONDS))
+
+    def close(self) -> None:
+        """End the child; the next call starts a new one."""
+        self._sandbox.close()
+
+    def call(self, method: str, *args: object, item_seconds: float | None = None) -> Any:
+        """Call a method of the object.
+
+        Args:
+            method: Its name.
+            args: Its arguments; they and the result must pickle.
+            item_seconds: Another deadline for this call.
+
+        Raises:
+            InputError: What it raised; or it died, hung or needed too much.
+        """
+        self.start()
+        (result,) = self._sandbox.run(_call, self._loading, method, args, item_seconds=item_seconds)
+        return result
+
+
+@cache
+def _made(loading: Loading) -> object:
+    """Make the object once for each child."""
+    make, *args = loading
+    return make(*args)
+
+
+def _start(loading: Loading) -> Iterator[None]:
+    _made(loading)
+    yield None
+
+
+def _call(loading: Loading, method: str, args: tuple[object, ...]) -> Iterator[object]:
+    yield getattr(_made(loading), method)(*args)
