@@ -6,6 +6,9 @@ before the first file, by the name of the setting that asks for too much.
 
 from schemas.config import Config, ConfigError
 
+_ROUNDING = 1e-9
+"""Shares are decimal fractions: 0.5 + 0.1 + 0.4 must fit one core."""
+
 
 def require_fit(config: Config, cpus: float, gpus: float) -> None:
     """Check that each operator can run on a cluster of so many cores and GPUs.
@@ -14,25 +17,39 @@ def require_fit(config: Config, cpus: float, gpus: float) -> None:
         ConfigError: An operator asks for more than there is; the message names the setting.
     """
     use = config.resources
-    if use.ocr_gpus > gpus:
-        msg = (
-            f"resources.ocr_gpus wants {use.ocr_gpus:g} of a GPU for each OCR worker; the cluster has "
-            f"{gpus:g} GPUs. Set resources.ocr_gpus=0, or take the profile embedded."
-        )
-        raise ConfigError(msg)
-    for name in ("probe_cpus", "decode_cpus", "ocr_cpus"):
+    for name in _operators(config, ("probe_cpus", "decode_cpus", "ocr_cpus"), ("speech_cpus",)):
         wanted = getattr(use, name)
         if wanted > cpus:
             msg = f"resources.{name} wants {wanted:g} cores; the cluster has {cpus:g}. Lower it."
             raise ConfigError(msg)
-    workers = ocr_workers(config, cpus, gpus)
-    held = workers * use.ocr_cpus
-    if held + max(use.decode_cpus, use.probe_cpus) > cpus:
+    for name in _operators(config, ("ocr_gpus",), ("speech_gpus",)):
+        wanted = getattr(use, name)
+        if wanted > gpus:
+            msg = (
+                f"resources.{name} wants {wanted:g} of a GPU for each worker; the cluster has {gpus:g} GPUs. "
+                f"Set resources.{name}=0, or take the profile embedded or cpu."
+            )
+            raise ConfigError(msg)
+    readers, listeners = ocr_workers(config, cpus, gpus), speech_workers(config, cpus, gpus)
+    if readers * use.ocr_gpus + listeners * use.speech_gpus > gpus + _ROUNDING:
         msg = (
-            f"{workers} OCR workers of resources.ocr_cpus={use.ocr_cpus:g} leave too little of {cpus:g} "
-            "cores to decode anything for them. Lower resources.ocr_workers or resources.ocr_cpus."
+            f"{readers} OCR workers of resources.ocr_gpus={use.ocr_gpus:g} and {listeners} speech workers of "
+            f"resources.speech_gpus={use.speech_gpus:g} want more than the cluster's {gpus:g} GPUs. Lower "
+            "resources.ocr_workers, resources.speech_workers, or what each takes."
         )
         raise ConfigError(msg)
+    held = readers * use.ocr_cpus + listeners * use.speech_cpus
+    if held + max(use.decode_cpus, use.probe_cpus) > cpus + _ROUNDING:
+        msg = (
+            f"{readers} OCR workers of resources.ocr_cpus={use.ocr_cpus:g} and {listeners} speech workers of "
+            f"resources.speech_cpus={use.speech_cpus:g} leave too little of {cpus:g} cores to decode for "
+            "them. Lower resources.ocr_workers, resources.speech_workers, or what each takes."
+        )
+        raise ConfigError(msg)
+
+
+def _operators(config: Config, always: tuple[str, ...], listening: tuple[str, ...]) -> tuple[str, ...]:
+    return (*always, *listening) if config.speech.listens else always
 
 
 def ocr_workers(config: Config, cpus: float, gpus: float) -> int:
@@ -40,8 +57,30 @@ def ocr_workers(config: Config, cpus: float, gpus: float) -> int:
     use = config.resources
     if use.ocr_workers:
         return use.ocr_workers
-    # Decoding and probing must find room beside the actors, or nothing ever moves.
-    room = int((cpus - max(use.decode_cpus, use.probe_cpus)) / use.ocr_cpus)
-    if use.ocr_gpus:
-        return max(1, min(int(gpus / use.ocr_gpus), room))
-    return max(1, min(int(cpus / use.ocr_threads), room))
+    room = _room(config, cpus) - (use.speech_cpus if config.speech.listens else 0.0)
+    both = config.speech.listens and use.speech_gpus > 0
+    return _workers(room, use.ocr_cpus, use.ocr_threads, use.ocr_gpus, cpus, gpus / 2 if both else gpus)
+
+
+def speech_workers(config: Config, cpus: float, gpus: float) -> int:
+    """Decide how many speech actors to hold: as OCR actors, in the room that those leave."""
+    use = config.resources
+    if not config.speech.listens:
+        return 0
+    if use.speech_workers:
+        return use.speech_workers
+    room = _room(config, cpus) - ocr_workers(config, cpus, gpus) * use.ocr_cpus
+    both = use.ocr_gpus > 0
+    return _workers(
+        room, use.speech_cpus, use.speech_threads, use.speech_gpus, cpus, gpus / 2 if both else gpus
+    )
+
+
+def _room(config: Config, cpus: float) -> float:
+    """Cores for actors: decoding and probing must find room beside them, or nothing ever moves."""
+    return cpus - max(config.resources.decode_cpus, config.resources.probe_cpus)
+
+
+def _workers(room: float, share: float, threads: int, gpu_share: float, cpus: float, gpus: float) -> int:
+    fit = int(room / share + _ROUNDING)
+    return max(1, min(int(gpus / gpu_share + _ROUNDING) if gpu_share else int(cpus / threads), fit))

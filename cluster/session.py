@@ -16,6 +16,11 @@ _BLOCK_BYTES = 16 << 20
 two OCR actors idle at the end of a short video (0.71 of a hand-written loop when measured)."""
 
 
+_SOUND_BLOCK_BYTES = 4 << 20
+"""The same where speech is recognised: two minutes of somebody speaking. Sixteen megabytes are ten
+minutes, which one worker would recognise alone, and hand on late, while others have nothing to do."""
+
+
 class ClusterGone(Exception):  # noqa: N818 - it says what happened to the cluster
     """The cluster can no longer be worked with, nor be left in the usual way.
 
@@ -56,7 +61,7 @@ def session(config: Config, *, verbose: bool = False) -> Iterator[None]:
         context.print_on_execution_start,
         context.max_errored_blocks,
     )
-    context.target_max_block_size = _BLOCK_BYTES
+    context.target_max_block_size = _SOUND_BLOCK_BYTES if config.speech.listens else _BLOCK_BYTES
     context.enable_progress_bars = verbose
     context.print_on_execution_start = verbose
     # A lost block becomes `failures` rows by the ledger; it never ends the run.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from ray.data import ActorPoolStrategy, Dataset
 
 from schemas.arrow import from_table, to_table
@@ -41,19 +42,37 @@ class BatchActor(Generic[In, Out]):
     """A stage of actors: the operator is made once for each and called for each batch."""
 
     def __init__(
-        self, make: Callable[[], Callable[[list[In]], list[Out]]], row_in: type[In], row_out: type[Out]
+        self,
+        make: Callable[[], Callable[[list[In]], list[Out]]],
+        row_in: type[In],
+        row_out: type[Out],
+        work: str | None = None,
     ) -> None:
         """Make the operator: models are loaded here."""
         self.operator = make()
         self.row_in = row_in
         self.row_out = row_out
+        self.work = work
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Give back exactly one row for each row of the batch.
+        """Give back exactly one row for each row of the batch, in its order.
 
         Raises:
             RuntimeError: The operator lost or doubled a row.
         """
+        if self.work is None:
+            return self._operate(table)
+        has_work = pc.greater(pc.list_value_length(table[self.work]), 0)
+        count = pc.sum(has_work).as_py() or 0
+        if count in (0, table.num_rows):  # nothing to sort out: pixels are not copied once more
+            return self._operate(table) if count else table
+        done = self._operate(table.filter(has_work))
+        rest = table.filter(pc.invert(has_work)).cast(done.schema)
+        # Where each row lies once those that were worked on stand before the others.
+        order = pc.sort_indices(pc.invert(has_work).combine_chunks().cast(pa.int8()))
+        return pa.concat_tables([done, rest]).take(pc.sort_indices(order))
+
+    def _operate(self, table: pa.Table) -> pa.Table:
         rows = self.operator(from_table(self.row_in, table))
         if len(rows) != table.num_rows:
             msg = f"{type(self.operator).__name__} was given {table.num_rows} rows and gave back {len(rows)}"
@@ -62,19 +81,19 @@ class BatchActor(Generic[In, Out]):
 
 
 def _map_batches(dataset: Dataset, operator: Any, **arguments: Any) -> Dataset:
-    """Call `Dataset.map_batches` on whole blocks of Arrow.
+    """Call `Dataset.map_batches` on Arrow.
 
     Ray 2.60 deprecates passing retries and restarts here, for removal in 2.64, and has no other
     place for them yet; without them it retries without end. `pyproject.toml` holds Ray below.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-        return dataset.map_batches(operator, batch_format="pyarrow", batch_size=None, **arguments)
+        return dataset.map_batches(operator, batch_format="pyarrow", **arguments)
 
 
 def add_tasks(dataset: Dataset, task: RowTask[Any, Any], *, cpus: float) -> Dataset:
     """Append a stage of tasks."""
-    return _map_batches(dataset, task, num_cpus=cpus, max_retries=1)
+    return _map_batches(dataset, task, batch_size=None, num_cpus=cpus, max_retries=1)
 
 
 def add_actors(
@@ -87,6 +106,8 @@ def add_actors(
     cpus: float,
     gpus: float = 0.0,
     in_flight: int = 2,
+    work: str | None = None,
+    batch_rows: int | None = None,
 ) -> Dataset:
     """Append a stage of actors; all start at once, while what comes before already works.
 
@@ -100,11 +121,15 @@ def add_actors(
         gpus: GPUs of each.
         in_flight: Blocks an actor holds. With two it never waits for the next; but when it dies,
             both are lost. With one, what kills it is alone.
+        work: A list column; rows in which it is empty pass the operator by.
+        batch_rows: Rows an operator is given at once, gathered from several blocks; null gives it
+            blocks as they come.
     """
     return _map_batches(
         dataset,
         BatchActor,
-        fn_constructor_args=(make, row_in, row_out),
+        batch_size=batch_rows,
+        fn_constructor_args=(make, row_in, row_out, work),
         compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=in_flight),
         num_cpus=cpus,
         num_gpus=gpus or None,
@@ -114,10 +139,20 @@ def add_actors(
     )
 
 
-def fan_out(dataset: Dataset) -> Dataset:
+def fan_out(dataset: Dataset, *, cpus: float) -> Dataset:
     """Make every row a block of its own, so that the rows of one asset spread over all cores.
 
     Ray Data runs one task for each block; without this, the spans of one long video, planned
-    by one task, would also be decoded by one.
+    by one task, would also be decoded by one. Ray 2.60 takes a whole core for a task of this stage
+    and has no argument for it: where actors hold more than all cores but one, nothing would ever
+    move again. So its share is set in the plan. Its retries differ from those of other stages,
+    because Ray fuses stages of equal arguments, and rows that are fused with what follows do not spread.
+
+    Args:
+        dataset: What to append to.
+        cpus: Cores of each task.
     """
-    return dataset.repartition(target_num_rows_per_block=1)
+    spread = dataset.repartition(target_num_rows_per_block=1)
+    operator: Any = spread._logical_plan.dag
+    operator.ray_remote_args.update(num_cpus=cpus, max_retries=2)
+    return spread

@@ -1,6 +1,6 @@
 """The whole graph, in the order a file travels.
 
-    listing -> probe -> recall or decode -> ocr -> perceptions
+    listing -> probe -> recall or decode -> ocr -> asr -> perceptions
 
 Everything before the driver's fan-in is here, on one screen; what each step does is in
 `operators`, how it meets Ray is in `cluster.stage`.
@@ -13,9 +13,10 @@ import pyarrow as pa
 import ray.data
 from ray.data import Dataset
 
-from cluster.resources import ocr_workers
+from cluster.resources import ocr_workers, speech_workers
 from cluster.session import cluster_cpus, cluster_gpus
 from cluster.stage import RowTask, add_actors, add_tasks, fan_out
+from operators.asr import Asr
 from operators.content import HashContent, Hashed
 from operators.ocr import Ocr
 from operators.probe import Probe
@@ -49,10 +50,10 @@ def perceive(
     decode = RowTask(partial(Recall, config, store), Planned, Perception)
     dataset: Dataset = ray.data.from_arrow(_blocks(listings))
     dataset = add_tasks(dataset, probe, cpus=use.probe_cpus)
-    dataset = fan_out(dataset)
+    dataset = fan_out(dataset, cpus=use.probe_cpus)
     dataset = add_tasks(dataset, decode, cpus=use.decode_cpus)
     if careful:
-        dataset = fan_out(dataset)
+        dataset = fan_out(dataset, cpus=use.decode_cpus)
     dataset = add_actors(
         dataset,
         # Files that were planned before are mostly recalled; the engine is loaded if they are not.
@@ -63,8 +64,30 @@ def perceive(
         cpus=use.ocr_cpus,
         gpus=use.ocr_gpus,
         in_flight=1 if careful else 2,
+        work="pictures",
     )
+    if config.speech.listens:
+        dataset = add_actors(
+            dataset,
+            partial(Asr, config),
+            Perception,
+            Perception,
+            workers=speech_workers(config, cluster_cpus(), cluster_gpus()),
+            cpus=use.speech_cpus,
+            gpus=use.speech_gpus,
+            in_flight=1 if careful else 2,
+            work="pieces",
+            batch_rows=None if careful else _rows_per_call(config),
+        )
     yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def _rows_per_call(config: Config) -> int:
+    """Decide how many units of sound are recognised in one call: two batches or more of pieces.
+
+    More would let batches be more alike in length, and let finished words wait longer.
+    """
+    return max(1, config.resources.pieces_per_batch() // 2)
 
 
 def hash_contents(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:

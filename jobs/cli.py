@@ -24,6 +24,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+models = typer.Typer(help="Speech models: which are here, and fetching them.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
 Lake = Annotated[str, typer.Option("--lake", metavar="URI", help="Folder or object-store URL of the lake.")]
 Profile = Annotated[
     str, typer.Option("--profile", metavar="NAME", help="Set of defaults: embedded, cpu or gpu.")
@@ -287,6 +290,40 @@ def doctor(format: Shape = "table") -> None:  # noqa: A002
     from jobs.doctor import run_doctor
 
     raise typer.Exit(run_doctor(format=format))
+
+
+@models.command("list")
+def models_list(
+    profile: Profile = "embedded",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    format: Shape = "table",  # noqa: A002
+) -> None:
+    """Show the speech models on this machine, and those that can be pulled."""
+    from jobs.models import run_models_list
+    from schemas.config import load_config
+
+    effective = load_config(profile, config, settings or [])
+    raise typer.Exit(run_models_list(effective.speech, format=format))
+
+
+@models.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="small, large-v3-turbo, or a repository.")],
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="faster-whisper or transformers.")
+    ] = "faster-whisper",
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit.")
+    ] = None,
+) -> None:
+    """Fetch a speech model into this machine's cache and check it.
+
+    Exit code 1 when it could not be fetched.
+    """
+    from jobs.models import run_models_pull
+
+    raise typer.Exit(run_models_pull(name, engine=engine, revision=revision))
 
 
 def main() -> None:

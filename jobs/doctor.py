@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.text import Text
 
 from jobs.output import EXIT_BROKEN, EXIT_OK, check_format, complain, console, emit_json, grid, size
-from schemas.config import ConfigError, Ocr
+from schemas.config import ConfigError, Ocr, Speech
 
 _DECODERS = {
     "video": ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "prores", "theora"),
@@ -187,11 +187,33 @@ def _engines() -> Iterator[Check]:
             problem or "",
             needed=engine == "rapidocr",
         )
-    for section in ("speech", "vision", "embedding"):
-        advice = "Not part of this version."
-        if section == "speech":
-            advice += " Subtitle tracks and .srt or .vtt files are read."
-        yield Check("engines", section, False, "none", advice)
+    yield from _speech()
+    for section in ("vision", "embedding"):
+        yield Check("engines", section, False, "none", "Not part of this version.")
+
+
+def _speech() -> Iterator[Check]:
+    from operators.speech_engines import check_engine
+    from operators.speech_models import installed_models
+
+    for engine in ("faster-whisper", "transformers"):
+        speech = Speech.model_validate({"engine": engine, "model": Speech.default_model()})
+        problem = check_engine(speech)
+        yield Check(
+            "engines",
+            f"speech.engine={engine}",
+            problem is None,
+            "ready" if problem is None else "cannot run",
+            problem or "",
+        )
+    models = [model.name for model in installed_models()]
+    yield Check(
+        "engines",
+        "speech weights",
+        bool(models),
+        ", ".join(models) or "none in the cache",
+        f"gloss models pull {Speech.default_model()}; without them words come from subtitles alone.",
+    )
 
 
 def _stores() -> Iterator[Check]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jobs.run import Task
 from operators.lake import Lake, file_list
-from operators.unit_id import DECODE, OCR, recipes, unit_id
+from operators.unit_id import STAGES, recipes, unit_id
 from operators.unit_store import open_store
 from schemas.arrow import arrow_schema, from_table
 from schemas.config import Config, differences
@@ -90,9 +90,7 @@ def _units(lake: Lake, planned: list[Listing], config: Config) -> dict[str, int]
             counts["to_compute"] += len(plan.units) * wanted[plan.plan_id]
             continue
         units = [unit for unit in plan.units if unit.kind != UnitKind.NOTHING]
-        names = {
-            unit_id(plan.asset, unit, config, stage): unit.index for unit in units for stage in (DECODE, OCR)
-        }
+        names = {unit_id(plan.asset, unit, config, stage): unit.index for unit in units for stage in STAGES}
         held = len({names[name] for name in store.units.find(list(names))})
         counts["in_the_lake"] += held * wanted[plan.plan_id]
         counts["to_compute"] += (len(units) - held) * wanted[plan.plan_id]

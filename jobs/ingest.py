@@ -11,11 +11,11 @@ from jobs.bury import bury_the_dead
 from jobs.forecast import print_forecast
 from jobs.plan import Selection, known_assets, known_skips, plan_work
 from jobs.run import EXIT_BROKEN, EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, Task, new_run_id, run
+from jobs.settle import settle
 from jobs.vanished import Vanished, check_prune, find_vanished
 from operators.claim import Claim
 from operators.discover import Discovery, SourceError, discover
 from operators.lake import Lake, LakeError
-from operators.ocr_engines import check_engine
 from schemas.config import Config, ConfigError
 
 __all__ = ["EXIT_BROKEN", "EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "run_ingest"]
@@ -47,6 +47,7 @@ def run_ingest(
         LakeError: The lake cannot be used, or another run is writing to it.
     """
     target = open_target(lake, config)
+    config = settle(config, target)
     discovery = find(sources, target, config)
     if dry_run:
         task = _plan(target, sources, discovery, config, selection, prune) if target.exists() else None
@@ -61,14 +62,11 @@ def run_ingest(
 
 
 def open_target(lake: str, config: Config) -> Lake:
-    """Name the lake to write to, and check that what is configured can run.
+    """Name the lake to write to.
 
     Raises:
-        ConfigError: Its address, or the configured engine, cannot be used.
+        ConfigError: Its address cannot be used.
     """
-    problem = check_engine(config.ocr)
-    if problem is not None:
-        raise ConfigError(problem)
     try:
         return Lake(lake, config.store.storage_options)
     except (ImportError, ValueError) as error:

@@ -76,6 +76,9 @@ class Ledger:
                 self.totals["pages"] += row.page_count or 0
                 self.totals["seconds"] += int(row.duration_seconds or 0)
                 self.totals["with_sound"] += row.audio_codec is not None
+                self.totals["sound_seconds"] += round(row.sound_seconds)
+                self.totals["speech_seconds"] += round(row.speech_seconds)
+                self.totals["worded_seconds"] += round(row.worded_seconds)
 
     @property
     def finished(self) -> int:

@@ -28,6 +28,7 @@ class Progress:
         self.done = 0
         self.pages = 0
         self.spans = 0
+        self.sounds = 0
         self.failures = 0
         self.started = time.monotonic()
         self._note = "listing files"
@@ -72,6 +73,7 @@ class Progress:
         self.done += 1
         self.pages += header.unit.kind == UnitKind.PAGE
         self.spans += header.unit.kind == UnitKind.SPAN
+        self.sounds += header.unit.kind == UnitKind.SPEECH
         self.failures += len(header.failures) if header.skipped is None else 0
         self._note = "working"
         self._line()
@@ -92,6 +94,7 @@ class Progress:
             f"{self.ledger.finished}/{self.ledger.discovered} files",
             f"{self.pages} pages",
             f"{self.spans} spans of video",
+            *([f"{self.sounds} spans of sound"] if self.sounds else []),
             f"{self.rate():.1f} units/s",
         ]
         if self.failures:

@@ -14,7 +14,7 @@ from jobs.read_only import LimitError, Limits, open_lake, read_only
 from operators.lake import LakeError
 from schemas.arrow import arrow_schema
 from schemas.config import ConfigError
-from schemas.tables import TABLES
+from schemas.tables import TABLES, VIEWS
 
 _TABLE_ROWS = 1000
 """Rows that the table format shows unless told otherwise; nobody reads more on a screen."""
@@ -180,11 +180,11 @@ def explain(error: duckdb.Error, sql: str) -> str:
         message = message.splitlines()[-1].partition(": ")[2]
     hint = ""
     if isinstance(error, duckdb.CatalogException) and "Table with name" in message:
-        hint = f"\nTables: {', '.join(TABLES)}."
+        hint = f"\nTables: {', '.join(TABLES | VIEWS)}."
     elif isinstance(error, duckdb.BinderException):
         hint = "".join(
             f"\nColumns of {name}: {', '.join(_columns(name))}."
-            for name in TABLES
+            for name in TABLES | VIEWS
             if re.search(rf"\b{name}\b", sql, re.IGNORECASE)
         )
     elif isinstance(error, duckdb.PermissionException):
@@ -193,7 +193,7 @@ def explain(error: duckdb.Error, sql: str) -> str:
 
 
 def _columns(table: str) -> list[str]:
-    return [name for name in arrow_schema(TABLES[table]).names if name != "write_id"]
+    return [name for name in arrow_schema((TABLES | VIEWS)[table]).names if name != "write_id"]
 
 
 def _first_words(error: Exception) -> str:

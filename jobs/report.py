@@ -58,10 +58,12 @@ def report(
             f"try them again with: gloss retry --lake {lake_uri}",
             markup=False,
         )
-    if ledger.totals["with_sound"]:
+    if ledger.totals["sound_seconds"]:
+        console.print(_heard(ledger), markup=False)
+    elif ledger.totals["with_sound"]:
         console.print(
-            f"Speech is not recognised by this version: {ledger.totals['with_sound']} files have sound; "
-            "words come from subtitles only.",
+            f"Speech was not recognised: {ledger.totals['with_sound']} files have sound; words come from "
+            "subtitles only. See: gloss models list",
             markup=False,
         )
     console.print(f"Lake: {lake_uri}", markup=False)
@@ -77,6 +79,14 @@ def _found(ledger: Ledger) -> str:
         f"Found: {kinds}; {totals['clips']} clips, {totals['pages']} pages, "
         f"{totals['sampled']} frames sampled, {totals['distinct']} distinct; "
         f"{totals['read_whole']} pictures read whole and {totals['read_parts']} in parts"
+    )
+
+
+def _heard(ledger: Ledger) -> str:
+    totals = ledger.totals
+    return (
+        f"Heard: {totals['sound_seconds']} s of sound, {totals['speech_seconds']} s of it with a voice, "
+        f"{totals['worded_seconds']} s of that in words"
     )
 
 

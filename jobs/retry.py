@@ -7,6 +7,7 @@ from jobs.bury import bury_the_dead
 from jobs.ingest import EXIT_OK, create, open_target
 from jobs.plan import Work
 from jobs.run import Task, run
+from jobs.settle import settle
 from operators.claim import Claim
 from operators.discover import Discovery, SourceError, discover
 from operators.lake import Lake
@@ -43,6 +44,7 @@ def run_retry(lake: str, config: Config | None = None, *, verbose: bool = False)
             ).fetchall()
             config = Config.model_validate_json(stored[0])
     target = open_target(lake, config)
+    config = settle(config, target)
     create(target)
     listings, gone = _find([uri for (uri,) in failed], config)
     work = Work(listings, {"retry": len(listings)}, unchanged_failed=gone)

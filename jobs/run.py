@@ -103,8 +103,8 @@ def run(lake: Lake, config: Config, task: Task, claim: Claim, *, verbose: bool =
             ended = replace(ended, message=f"{_named(error)} Run the same command to go on.")
             traceback.print_exc()
         finally:
-            _end(lake, row, ended, ledger, task, terminal, progress)
-    return ended.code
+            code = _end(lake, row, ended, ledger, task, terminal, progress)
+    return code
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +129,25 @@ def _end(
     task: Task,
     terminal: Terminal,
     progress: Progress,
-) -> None:
-    """Write the run's row and say how it went; a lake that is gone must not hide why."""
+) -> int:
+    """Write the end of the run and return its exit code; a lake that is gone must not hide why it ended."""
     if (rest := ledger.discovered - ledger.finished) > 0 and ended.status != "finished":
         ledger.skip(SkipReason.NOT_REACHED, rest)
     finished = _finished(row, ended, ledger)
+    code = ended.code
     progress.stop()
     try:
         put_run(lake, finished)
         lake.write_views()
         failures = failures_of(lake, finished)
     except Exception as error:
-        failures = []
+        failures, code = [], EXIT_BROKEN
         traceback.print_exc()
         terminal.stream.write(f"The end of the run cannot be written to the lake: {_named(error)}\n")
     report(terminal.stream, lake.uri, finished, ledger, failures, task.work.unchanged_failed)
     if ended.status == "failed" and terminal.log is not None:
         terminal.stream.write(f"What Ray and the libraries said is in {terminal.log}\n")
+    return code
 
 
 class _Run:

@@ -1,16 +1,19 @@
 """`gloss search`: find words in what was seen, said, captioned and summarised.
 
-Documents are the clips' texts, the speech within each clip, captions, and the summaries of
-all levels. They are ranked by BM25 (Robertson and Zaragoza, The Probabilistic Relevance
-Framework: BM25 and Beyond, 2009), written in DuckDB's own functions, because its full-text
-extension is a download. Words are compared without case and accents. Scripts without spaces
-are cut into single characters, and a run of them is searched as a phrase, so that 黑暗 is found
-inside a sentence.
+Documents are the clips' texts, the speech within each clip (recognised, and of each subtitle
+track), captions, and the summaries of all levels. They are ranked by BM25 (Robertson and
+Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009), written in DuckDB's own
+functions, because its full-text extension is a download. Words are compared without case and
+accents. Scripts without spaces are cut into single characters, and a run of them is searched as
+a phrase, so that 黑暗 is found inside a sentence.
 """
 
 import re
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import duckdb
@@ -57,15 +60,16 @@ CREATE OR REPLACE TEMP MACRO occurrences(text, part) AS
 
 _DOCUMENTS = """
 WITH spoken AS (
-    SELECT u.asset_id, c.clip, min(u.start_seconds) AS start_seconds,
-           string_agg(u.text, ' ' ORDER BY u.start_seconds) AS text
-    FROM utterances u LEFT JOIN clips c ON c.asset_id = u.asset_id
-        AND u.start_seconds >= c.start_seconds AND u.start_seconds < c.end_seconds
-    GROUP BY u.asset_id, c.clip, CASE WHEN c.clip IS NULL THEN floor(u.start_seconds / 30) END
+    -- The transcript is one track; other tracks tell the same again, in other words or languages.
+    SELECT asset_id, clip, min(start_seconds) AS start_seconds,
+           CASE WHEN NOT in_transcript THEN source END AS track,
+           CASE WHEN clip IS NULL THEN floor(start_seconds / 30) END AS stretch,
+           string_agg(text, ' ' ORDER BY start_seconds) AS text
+    FROM utterances GROUP BY asset_id, clip, track, stretch
 ), documents AS (
     SELECT asset_id, clip, start_seconds, page, 'ocr' AS "where", 1 AS rung, ocr_text AS text FROM clips
     UNION ALL BY NAME
-    SELECT asset_id, clip, start_seconds, 'speech' AS "where", 1 AS rung, text FROM spoken
+    SELECT *, 'speech' AS "where", 1 AS rung FROM spoken
     UNION ALL BY NAME
     SELECT asset_id, clip, start_seconds, page, 'caption' AS "where", 1 AS rung, caption AS text FROM clips
     UNION ALL BY NAME
@@ -104,9 +108,14 @@ _RANKED = f"""
     SELECT s.score, n.* FROM scores s JOIN numbered n USING (document)
     WHERE s.required = (SELECT count(*) FROM terms WHERE required)
     -- Summaries of a clip repeat its words; they count only where the words themselves are not found.
-    QUALIFY rung <> 2 OR min(rung) OVER (PARTITION BY asset_id, clip) = 2
+    -- What is said at one place is found once, in the transcript if it is there.
+    QUALIFY (rung <> 2 OR min(rung) OVER (PARTITION BY asset_id, clip) = 2)
+        AND ("where" <> 'speech' OR row_number() OVER (
+            PARTITION BY asset_id, clip, stretch, "where"
+            ORDER BY track IS NOT NULL, s.score DESC, track) = 1)
 )
-SELECT f.score, f.asset_id, a.uri, a.kind, a.title, f.clip, f.start_seconds, f.page, f."where", f.text
+SELECT f.score, f.asset_id, a.uri, a.kind, a.title, f.clip, f.start_seconds, f.page, f."where", f.text,
+       f.track, f.stretch
 FROM found f JOIN assets a USING (asset_id)
 ORDER BY f.score DESC, f.rung, a.uri, f.start_seconds NULLS FIRST, f.page NULLS FIRST, f."where"
 LIMIT $limit
@@ -114,21 +123,22 @@ LIMIT $limit
 
 _LINES = {
     "ocr": (
-        "SELECT time_seconds AS seconds, text FROM text_regions "
+        "SELECT time_seconds AS seconds, text, NULL AS words FROM text_regions "
         "WHERE asset_id = $asset AND clip = $clip AND time_seconds IS NOT NULL"
     ),
     "speech": (
-        "SELECT start_seconds AS seconds, text FROM utterances WHERE asset_id = $asset "
-        "AND start_seconds >= $start AND start_seconds < coalesce("
-        "(SELECT end_seconds FROM clips WHERE asset_id = $asset AND clip = $clip), $start + 30)"
+        "SELECT start_seconds AS seconds, text, words FROM utterances "
+        "WHERE asset_id = $asset AND clip IS NOT DISTINCT FROM $clip "
+        "AND CASE WHEN NOT in_transcript THEN source END IS NOT DISTINCT FROM $track "
+        "AND CASE WHEN clip IS NULL THEN floor(start_seconds / 30) END IS NOT DISTINCT FROM $stretch"
     ),
 }
 """Where the exact time of a hit is to be found."""
 
 _BEST_LINE = """
-WITH lines AS (SELECT seconds, text, fenced(text) AS fenced FROM ({lines})),
+WITH lines AS (SELECT seconds, text, words, fenced(text) AS fenced FROM ({lines})),
 wanted AS (SELECT unnest($wanted) AS term)
-SELECT seconds, text FROM lines JOIN wanted ON contains(fenced, term)
+SELECT seconds, text, words FROM lines JOIN wanted ON contains(fenced, term)
 GROUP BY ALL ORDER BY count(*) DESC, seconds, text LIMIT 1
 """
 
@@ -260,19 +270,38 @@ def _result(
 def _line(
     connection: duckdb.DuckDBPyConnection, row: dict[str, Any], terms: list[Term]
 ) -> tuple[float, str] | None:
-    """Find the line or utterance that holds most of the terms; the first of several."""
+    """Find the line or utterance that holds most of the terms; the first of several.
+
+    Returns:
+        When it is seen, or when its first word that was searched for is said; and its text.
+    """
     if row["where"] not in _LINES or row["page"] is not None:
         return None
     values: dict[str, Any] = {"asset": row["asset_id"], "clip": row["clip"]}
     if row["where"] == "speech":
-        values["start"] = row["start_seconds"]
-    # Words of a phrase count by themselves too: lines and subtitles break in the middle of it.
-    wanted = {term.fenced: None for term in terms} | {f"<{t}>": None for term in terms for t in term.tokens}
-    best = connection.execute(
-        _BEST_LINE.format(lines=_LINES[row["where"]]), values | {"wanted": list(wanted)}
-    )
+        values |= {"track": row["track"], "stretch": row["stretch"]}
+    # Words of a phrase count by themselves too: lines and utterances break in the middle of it.
+    single = [Term((token,)) for term in terms for token in term.tokens]
+    wanted = list(dict.fromkeys(term.fenced for term in [*terms, *single]))
+    best = connection.execute(_BEST_LINE.format(lines=_LINES[row["where"]]), values | {"wanted": wanted})
     line = best.fetchone()
-    return None if line is None else (line[0], line[1])
+    if line is None:
+        return None
+    seconds, text, spoken = line
+    said = said_at(spoken or [], terms)
+    if said is None:
+        said = said_at(spoken or [], single)
+    return seconds if said is None else said, text
+
+
+def said_at(spoken: Sequence[dict[str, Any]], terms: list[Term]) -> float | None:
+    """Tell when the first match is said, from words with times; None where none of them matches."""
+    starts = list(accumulate((len(word["word"]) + 1 for word in spoken), initial=0))
+    found = matches(" ".join(word["word"] for word in spoken), terms)
+    if not found:
+        return None
+    seconds: float = spoken[bisect_right(starts, found[0][0]) - 1]["start_seconds"]
+    return seconds
 
 
 def _around(text: str, line: str) -> str:

@@ -38,6 +38,16 @@ _PARTS = {
     "segments": "SELECT * FROM segments WHERE asset_id = $asset ORDER BY segment",
     "clips": "SELECT * FROM clips WHERE asset_id = $asset ORDER BY clip",
     "utterances": "SELECT * FROM utterances WHERE asset_id = $asset ORDER BY start_seconds, end_seconds",
+    "speech": """
+        SELECT source, revision, in_transcript, count(*) AS utterances,
+               sum(end_seconds - start_seconds) AS seconds,
+               list_sort(list_distinct(list(language))) AS languages,
+               list_sort(list_distinct(list(speaker))) AS speakers,
+               count(*) FILTER (len(doubts) > 0) AS doubtful,
+               list_sort(list_distinct(flatten(list(doubts)))) AS doubts
+        FROM utterances WHERE asset_id = $asset
+        GROUP BY ALL ORDER BY in_transcript DESC, source, revision""",
+    "timeline": "SELECT * FROM timeline WHERE asset_id = $asset ORDER BY page, start_seconds",
     "page_tables": 'SELECT * FROM page_tables WHERE asset_id = $asset ORDER BY page, "table"',
     "citations": (
         "SELECT * FROM citations WHERE asset_id = $asset AND level = 'asset' "
@@ -143,6 +153,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, asset_id: str) -> lis
 
 def _print(screen: Console, story: dict[str, Any]) -> None:
     _print_facts(screen, story)
+    if story["speech"] or story["sound_seconds"]:
+        _head(screen, "Speech")
+        _print_speech(screen, story)
     if story["summary"]:
         _head(screen, "Summary")
         screen.print(Text(one_line(story["summary"])))
@@ -151,8 +164,9 @@ def _print(screen: Console, story: dict[str, Any]) -> None:
         screen.print(grid(("", "where", "title", "summary"), [_segment(row) for row in story["segments"]]))
     if story["clips"]:
         _head(screen, "Clips" if story["duration_seconds"] is not None else "Pages")
+        told = _told(story["timeline"])
         for row in story["clips"]:
-            _print_clip(screen, row)
+            _print_clip(screen, row, told.get(row["clip"], []))
     if story["failures"]:
         _head(screen, "Failures")
         for row in story["failures"]:
@@ -177,7 +191,6 @@ def _print_facts(screen: Console, story: dict[str, Any]) -> None:
         "pages": story["page_count"],
         "picture": ", ".join(filter(None, [size_px, *codecs])) or None,
         "language": story["language"],
-        "subtitles": len(story["utterances"]) or None,
         "tables": len(story["page_tables"]) or None,
         "ingested": f"{story['ingested_at']:%Y-%m-%d %H:%M} UTC, run {story['run_id']}",
         "version": story["version"],
@@ -203,16 +216,62 @@ def _segment(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["segment"], place(row), row["title"] or "", row["summary"] or ""
 
 
-def _print_clip(screen: Console, row: dict[str, Any]) -> None:
+def _print_speech(screen: Console, story: dict[str, Any]) -> None:
+    if story["sound_seconds"]:
+        sound, voice, words = (clock(story[f"{name}_seconds"]) for name in ("sound", "speech", "worded"))
+        screen.print(Text(f"{sound} of sound, {voice} of it with a voice, {words} of that in words."))
+    names = ("source", "language", "speakers", "utterances", "time", "doubtful", "")
+    if story["speech"]:
+        screen.print(grid(names, [_source(row) for row in story["speech"]]))
+
+
+def _source(row: dict[str, Any]) -> tuple[Any, ...]:
+    # The digest of the weights stands last, after the versions of the libraries.
+    weights = f" ({row['revision'].rpartition('@')[2][:12]})" if row["revision"] else ""
+    doubts = f" ({', '.join(row['doubts'])})" if row["doubts"] else ""
+    return (
+        f"{row['source']}{weights}",
+        ", ".join(row["languages"]),
+        ", ".join(row["speakers"]),
+        row["utterances"],
+        clock(row["seconds"]),
+        f"{row['doubtful']}{doubts}",
+        "makes the transcript" if row["in_transcript"] else "",
+    )
+
+
+def _told(timeline: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
+    """Collect what is said in each clip."""
+    told: dict[int, list[dict[str, Any]]] = {}
+    for row in timeline:
+        if row["said"] is not None and row["clip"] is not None:
+            told.setdefault(row["clip"], []).append(row)
+    return told
+
+
+def _print_clip(screen: Console, row: dict[str, Any], told: list[dict[str, Any]]) -> None:
+    """Print what a clip shows and then, each with its time, what is said in it."""
     turned = f", turned by {row['turned_degrees']}°" if row["turned_degrees"] else ""
     source = f" ({row['text_source']}{turned})" if row["text_source"] != "none" else ""
     title = f"  {one_line(row['title'])}" if row["title"] else ""
     screen.print(Text(f"{place(row)}{title}", style="bold").append(source, style="dim not bold"))
-    for mark, text in (("", row["ocr_text"]), ("“", row["transcript"]), ("[", row["caption"])):
+    for text in (row["ocr_text"], row["caption"] and f"[{row['caption']}]"):
         if text:
-            shown = clean(text if len(text) <= _CLIP_CHARS else f"{text[:_CLIP_CHARS]}…")
-            closing = {"": "", "“": "”", "[": "]"}[mark]
-            screen.print(Text("\n".join(f"    {line}" for line in f"{mark}{shown}{closing}".splitlines())))
+            screen.print(Text(_indented(text)))
+    if told:
+        said = "\n".join(_utterance(item) for item in told)
+        screen.print(Text(_indented(said), style="italic"))
+
+
+def _utterance(row: dict[str, Any]) -> str:
+    who = f"{row['speaker']}: " if row["speaker"] else ""
+    doubts = f" ({', '.join(row['doubts'])}?)" if row["doubts"] else ""
+    return f"{clock(row['start_seconds'])} {who}“{' '.join(row['said'].split())}”{doubts}"
+
+
+def _indented(text: str) -> str:
+    shown = clean(text if len(text) <= _CLIP_CHARS else f"{text[:_CLIP_CHARS]}…")
+    return "\n".join(f"    {line}" for line in shown.splitlines())
 
 
 def _print_failure(screen: Console, row: dict[str, Any]) -> None:

@@ -14,12 +14,15 @@ from rich.console import Console
 from rich.text import Text
 
 from jobs.output import EXIT_OK, check_format, clock, complain, console, emit_json, note, one_line
+from jobs.settle import say
 from jobs.show import place
+from operators.asr import Asr
 from operators.compose import compose
 from operators.decode import Decode
 from operators.discover import SourceError, discover
 from operators.ocr import Ocr
 from operators.probe import Probe
+from operators.speech_models import resolve_speech
 from schemas.config import Config, ConfigError
 from schemas.failure import Failure, Reason, Stage
 from schemas.media import Listing, Planned, Unit, UnitKind
@@ -36,7 +39,7 @@ class Tried:
     """What came out of one unit, or of planning or composing the whole."""
 
     what: str
-    """span, page, subtitles, or the stage: discover, probe, compose."""
+    """span, page, speech, subtitles, or the stage: discover, probe, compose."""
     page: int | None = None
     start_seconds: float | None = None
     end_seconds: float | None = None
@@ -106,6 +109,7 @@ def try_file(
     if isinstance(listing, Failure):
         yield Tried("discover", failures=[listing])
         return
+    config = resolve_speech(config, say)
     plan = Probe(config)(listing)
     if plan[0].skipped is not None:
         for failure in plan[0].failures:
@@ -175,11 +179,11 @@ def _holds(unit: Unit, page: int | None, at_seconds: float | None) -> bool:
 
 
 def _perceive(plan: Sequence[Planned], config: Config, *, whole: bool) -> Iterator[Tried]:
-    decode, ocr = Decode(config), Ocr(config)
+    decode, ocr, asr = Decode(config), Ocr(config), Asr(config)
     read: list[Perception] = []
     for task in plan:
         for decoded in decode(task):
-            (perception,) = ocr([decoded])
+            (perception,) = asr(ocr([decoded]))
             yield _tried(perception, len(decoded.pictures))
             read.append(perception)
     if whole:
@@ -221,9 +225,11 @@ def _first(text: str) -> str:
 
 
 def _print(screen: Console, item: Tried) -> None:
-    spot = place(_place(item)) if item.what in ("span", "page") else item.what
+    spot = place(_place(item)) if item.what in ("span", "page", "speech") else item.what
     shown = Text(f"{spot:<14} ", style="bold").append(f"{item.seconds:6.2f} s  ", style="dim not bold")
-    if item.what in ("span", "page", "subtitles"):
+    if item.what == "speech":
+        shown.append(f"{item.lines} utterances  ", style="not bold")
+    elif item.what in ("span", "page", "subtitles"):
         shown.append(f"{item.pictures} pictures, {item.lines} lines  ", style="not bold")
     screen.print(shown.append(one_line(item.words), style="not bold"))
     for failure in item.failures:

@@ -290,6 +290,10 @@ _CHECKS = (
         _orphaned("text_regions", "clips", "clip"),
     ),
     _Check(
+        "utterance-clip", "error", "{count} assets have utterances of no clip: {examples}",
+        _orphaned("(FROM utterances WHERE clip IS NOT NULL)", "clips", "clip"),
+    ),
+    _Check(
         "citation-clip", "error", "{count} assets have citations of no clip: {examples}",
         _orphaned("citations", "clips", "clip"),
     ),

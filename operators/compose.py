@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
-from operators.draft import Draft, all_tokens
+from operators.draft import Draft, UtteranceDraft, all_tokens
 from operators.language import detect_language
 from operators.reproduce import reproduce
 from operators.segment import Segment
@@ -24,7 +24,7 @@ from schemas.config import Config
 from schemas.failure import Failure
 from schemas.ids import digest
 from schemas.media import Asset, Kind, UnitKind
-from schemas.perception import Perception, Utterance
+from schemas.perception import Perception
 from schemas.tables import (
     AssetRow,
     CitationRow,
@@ -116,7 +116,7 @@ def compose(
         segments=_segment_rows(draft, summaries, units, stamp),
         clips=_clip_rows(draft, summaries, stamp),
         text_regions=_region_rows(draft, stamp),
-        utterances=[_utterance_row(utterance, stamp) for utterance in draft.utterances],
+        utterances=[_utterance_row(item, stamp) for item in draft.utterances],
         citations=_citation_rows(draft, summaries, stamp),
         failures=failures,
     )
@@ -163,7 +163,9 @@ def _in_order(perceptions: Sequence[Perception]) -> list[Perception]:
 def _draft(units: Sequence[Perception], config: Config) -> Draft:
     if units[0].asset.kind in (Kind.DOCUMENT, Kind.IMAGE):
         return compose_pages(units)
-    return compose_timeline(units, config.sampling.clip_seconds)
+    speech = config.speech
+    distance = speech.speaker_distance if speech.listens and speech.speakers != "off" else None
+    return compose_timeline(units, config.sampling.clip_seconds, speech.prefer, distance)
 
 
 def _summaries(draft: Draft, config: Config) -> Summaries:
@@ -178,7 +180,9 @@ def _summaries(draft: Draft, config: Config) -> Summaries:
 
 
 def _texts(draft: Draft) -> list[str]:
-    return [region.line.text for region in draft.regions] + [item.text for item in draft.utterances]
+    """List what tells an asset's language: translations of what is said do not."""
+    said = [item.utterance.text for item in draft.utterances if item.in_transcript]
+    return [region.line.text for region in draft.regions] + said
 
 
 # --- status --------------------------------------------------------------------------------
@@ -188,17 +192,38 @@ def _status(units: Sequence[Perception]) -> str:
     """Sum up: ok, partial (something was lost) or failed (nothing was kept)."""
     if not any(unit.failures for unit in units):
         return "ok"
-    return "partial" if any(_kept(unit) for unit in units) else "failed"
+    return "partial" if any(_kept(unit, units) for unit in units) else "failed"
 
 
-def _kept(unit: Perception) -> bool:
-    """Tell whether anything of a unit was read; a blank page counts when nothing failed on it."""
+def _kept(unit: Perception, units: Sequence[Perception]) -> bool:
+    """Tell whether anything of a unit was read; a blank page counts when nothing failed on it.
+
+    So does sound in which nothing is said, but not beside pictures that all failed; and that
+    there are no subtitles saves nothing where there was something else to be read.
+    """
     if unit.utterances or any(view.lines or view.read != "none" for view in unit.views):
         return True
-    if unit.failures:
-        return unit.unit.kind == UnitKind.SPAN and unit.sampled > 0
-    # A subtitle unit that found no subtitles, beside pictures that all failed, saves nothing.
-    return unit.unit.kind != UnitKind.SUBTITLES or unit.asset.kind == Kind.AUDIO
+    match unit.unit.kind:
+        case UnitKind.SPAN if unit.failures:
+            return unit.sampled > 0
+        case UnitKind.SPEECH if unit.asset.kind == Kind.AUDIO:
+            return _lost_seconds(unit) < unit.sound_seconds / 2 if unit.failures else True
+        case UnitKind.SPEECH:
+            return False
+        case UnitKind.SUBTITLES if not unit.failures:
+            return unit.asset.kind == Kind.AUDIO and len(units) == 1
+        case _:
+            return not unit.failures
+
+
+def _lost_seconds(unit: Perception) -> float:
+    """Sum the stretches of sound that could not be understood; without times, it is all of it."""
+    return sum(
+        failure.end_seconds - failure.start_seconds
+        if failure.start_seconds is not None and failure.end_seconds is not None
+        else unit.sound_seconds
+        for failure in unit.failures
+    )
 
 
 # --- rows ----------------------------------------------------------------------------------
@@ -240,6 +265,9 @@ def _asset_row(
         distinct_frames=sum(view.read != "parts" for unit in units if unit.sampled for view in unit.views),
         read_whole=reads.count("whole"),
         read_parts=reads.count("parts"),
+        sound_seconds=sum(unit.sound_seconds for unit in units),
+        speech_seconds=sum(unit.speech_seconds for unit in units),
+        worded_seconds=sum(unit.worded_seconds for unit in units),
         run_id=run_id,
         ingested_at=at,
         content_hash=asset.content_hash,
@@ -334,7 +362,9 @@ def _region_rows(draft: Draft, stamp: _Stamp) -> list[TextRegionRow]:
             clip=region.clip,
             time_seconds=region.time_seconds,
             until_seconds=region.until_seconds,
+            end_seconds=region.end_seconds,
             page=region.page,
+            region=index,
             text=region.line.text,
             confidence=region.line.confidence,
             x0=region.line.x0,
@@ -344,14 +374,16 @@ def _region_rows(draft: Draft, stamp: _Stamp) -> list[TextRegionRow]:
             source=region.line.source,
             write_id=stamp.write_id,
         )
-        for region in draft.regions
+        for index, region in enumerate(draft.regions)
     ]
 
 
-def _utterance_row(utterance: Utterance, stamp: _Stamp) -> UtteranceRow:
+def _utterance_row(placed: UtteranceDraft, stamp: _Stamp) -> UtteranceRow:
+    utterance = placed.utterance
     return UtteranceRow(
         asset_id=stamp.asset_id,
         version=stamp.version,
+        clip=placed.clip,
         start_seconds=utterance.start_seconds,
         end_seconds=utterance.end_seconds,
         text=utterance.text,
@@ -359,6 +391,15 @@ def _utterance_row(utterance: Utterance, stamp: _Stamp) -> UtteranceRow:
         confidence=utterance.confidence,
         words=utterance.words,
         source=utterance.source,
+        in_transcript=placed.in_transcript,
+        speaker=utterance.speaker,
+        revision=utterance.revision,
+        language_probability=utterance.language_probability,
+        log_probability=utterance.log_probability,
+        no_speech_probability=utterance.no_speech_probability,
+        compression_ratio=utterance.compression_ratio,
+        temperature=utterance.temperature,
+        doubts=utterance.doubts,
         write_id=stamp.write_id,
     )
 

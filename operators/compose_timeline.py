@@ -4,13 +4,15 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from operators.boilerplate import in_corner, video_boilerplate
-from operators.cut_clips import SUBTITLES_BELOW, Cut, Span, cut_clips, find_cuts
+from operators.cut_clips import SUBTITLES_BELOW, Cut, Span, cut_clips, cut_in_pauses, find_cuts
 from operators.draft import (
     ClipDraft,
     Draft,
     RegionDraft,
+    UtteranceDraft,
     joined,
     line_candidate,
     most_common_source,
@@ -19,12 +21,14 @@ from operators.draft import (
 )
 from operators.extract import Candidate
 from operators.language import iso_639_1
+from operators.main_track import main_sources
 from operators.segment import segment_video
 from operators.sentences import hyphen_vocabulary, line_sentences, page_of, speech_sentences
+from operators.speakers import tell_apart
 from operators.summaries import Statement
 from operators.titles import Heading, Layout, picture_title
 from operators.track_text import Tracked, reading_order, track
-from schemas.media import Asset, UnitKind
+from schemas.media import Asset, Kind, UnitKind
 from schemas.perception import Perception, Utterance, View
 
 SLIDE_BESIDE_SPEECH = 0.6
@@ -41,12 +45,19 @@ TITLE_SECONDS = 2.0
 """The title of a video must be well read and stand so long: signs in passing are no titles."""
 
 
-def compose_timeline(perceptions: Sequence[Perception], clip_seconds: float) -> Draft:
+def compose_timeline(
+    perceptions: Sequence[Perception],
+    clip_seconds: float,
+    prefer: Literal["subtitles", "speech"] = "subtitles",
+    speaker_distance: float | None = None,
+) -> Draft:
     """Compose a video or audio file.
 
     Args:
         perceptions: in order of their units.
         clip_seconds: longest clip.
+        prefer: what transcripts are made of where there are subtitles and recognised speech.
+        speaker_distance: from which two voices are two speakers; null tells none apart.
     """
     asset = perceptions[0].asset
     views = sorted(
@@ -56,19 +67,22 @@ def compose_timeline(perceptions: Sequence[Perception], clip_seconds: float) -> 
         (utterance for item in perceptions for utterance in item.utterances),
         key=lambda item: (item.start_seconds, item.end_seconds, item.source, item.text),
     )
+    if speaker_distance is not None:
+        utterances = tell_apart(utterances, speaker_distance)
     duration = _duration(asset, perceptions, views, utterances)
     screen = _watch(views, perceptions, duration)
-    cuts = [*screen.cuts, *(Cut(seconds) for lost in _lost(perceptions) for seconds in lost)]
-    spans = cut_clips(duration, cuts, clip_seconds)
-    spoken = main_track(utterances, iso_639_1(asset.language))
+    sources = main_sources(utterances, iso_639_1(asset.language), prefer)
+    spoken = [utterance for utterance in utterances if utterance.source in sources]
+    if asset.kind == Kind.AUDIO:
+        said = [Span(utterance.start_seconds, utterance.end_seconds) for utterance in spoken]
+        spans = cut_in_pauses(duration, said, clip_seconds)
+    else:
+        cuts = [*screen.cuts, *(Cut(seconds) for lost in _lost(perceptions) for seconds in lost)]
+        spans = cut_clips(duration, cuts, clip_seconds)
     clips = _clips(asset, screen, spans, spoken)
-    starts = [span.start_seconds for span in spans]
-    regions = [
-        RegionDraft(item.line, _at(starts, item.time_seconds), item.time_seconds, item.until_seconds)
-        for item in screen.tracked.regions
-    ]
     segments = segment_video([clip.block() for clip in clips])
-    return Draft(clips, segments, regions if spans else [], utterances, _title(clips))
+    regions = _regions(screen, spans) if spans else []
+    return Draft(clips, segments, regions, _placed(utterances, spans, sources), _title(clips))
 
 
 def _duration(
@@ -124,6 +138,26 @@ def _watch(views: Sequence[View], perceptions: Sequence[Perception], duration: f
     return _Screen(views, tracked, boilerplate, cuts, stands, vocabulary)
 
 
+def _regions(screen: _Screen, spans: Sequence[Span]) -> list[RegionDraft]:
+    """Place each line in time: it is gone when the last view that shows it is."""
+    starts = [span.start_seconds for span in spans]
+    gone = {
+        region: stand.end_seconds
+        for seen, stand in zip(screen.tracked.seen, screen.stands, strict=True)
+        for region in seen
+    }
+    return [
+        RegionDraft(
+            item.line,
+            _at(starts, item.time_seconds),
+            item.time_seconds,
+            item.until_seconds,
+            max(item.until_seconds, gone[index]),
+        )
+        for index, item in enumerate(screen.tracked.regions)
+    ]
+
+
 def _shown(stands: Sequence[Span], spans: Sequence[Span]) -> list[list[tuple[int, float]]]:
     """For each clip, the views that stand in it and for how many seconds."""
     shown: list[list[tuple[int, float]]] = [[] for _ in spans]
@@ -149,22 +183,18 @@ def _at(starts: Sequence[float], seconds: float) -> int:
 # --- what is said --------------------------------------------------------------------------
 
 
-def main_track(utterances: Sequence[Utterance], language: str | None) -> list[Utterance]:
-    """Choose the track that the transcript is made of.
-
-    Several tracks (a sidecar, embedded languages) tell the same speech; joined, every
-    sentence would stand twice. The asset's own language is preferred, then the longest.
-    """
-    tracks: dict[str, list[Utterance]] = defaultdict(list)
-    for utterance in utterances:
-        tracks[utterance.source].append(utterance)
-
-    def rank(source: str) -> tuple[bool, int, str]:
-        languages = {iso_639_1(item.language) for item in tracks[source]}
-        return language in languages - {None}, sum(len(item.text) for item in tracks[source]), source
-
-    best = max(tracks, key=rank, default=None)
-    return tracks[best] if best is not None else []
+def _placed(
+    utterances: Sequence[Utterance], spans: Sequence[Span], sources: Collection[str]
+) -> list[UtteranceDraft]:
+    starts = [span.start_seconds for span in spans]
+    return [
+        UtteranceDraft(
+            item,
+            _place(item.start_seconds, item.end_seconds, spans, starts) if spans else None,
+            item.source in sources,
+        )
+        for item in utterances
+    ]
 
 
 def _place(start: float, end: float, spans: Sequence[Span], starts: Sequence[float]) -> int:
@@ -179,9 +209,12 @@ def _place(start: float, end: float, spans: Sequence[Span], starts: Sequence[flo
 def _speech_statements(
     spoken: Sequence[Utterance], spans: Sequence[Span], starts: Sequence[float]
 ) -> dict[int, list[Statement]]:
+    """Find the sentences of each clip; what may have been heard wrong is in no summary."""
     found: dict[int, list[Statement]] = defaultdict(list)
     for sentence in speech_sentences(spoken):
         parts = [spoken[part] for part in sentence.parts]
+        if any(part.doubts for part in parts):
+            continue
         start, end = parts[0].start_seconds, max(part.end_seconds for part in parts)
         clip = _place(start, end, spans, starts)
         candidate = Candidate.of(sentence.text, whole=sentence.whole, running=True)

@@ -6,10 +6,10 @@ borders at which decoding was split must not show.
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from operators.track_text import Tracked, text_key
 from operators.words import is_unspaced, letter_count
@@ -22,6 +22,9 @@ stand to count as a slide where the picture around it did not change."""
 SPARE_SLIDES = 5
 """Slides flicked through faster than one in `MIN_CLIP_SECONDS` that still get clips of
 their own, over the length of a video."""
+
+PAUSE_SECONDS = 5.0
+"""A border that would cut what is being said in two goes to a pause so near."""
 
 SLIDE_LETTERS = 12
 """Least letters of a text whose change counts as a change of slide."""
@@ -105,9 +108,61 @@ def _kept(duration_seconds: float, cuts: Sequence[Cut], min_seconds: float) -> l
 
 
 def _divide(start: float, end: float, clip_seconds: float) -> list[Span]:
-    pieces = max(1, math.ceil((end - start) / clip_seconds - 1e-9))
+    pieces = _pieces(start, end, clip_seconds)
     borders = [start + (end - start) * i / pieces for i in range(pieces)] + [end]
     return [Span(a, b) for a, b in pairwise(borders)]
+
+
+def _pieces(start: float, end: float, clip_seconds: float) -> int:
+    return max(1, math.ceil((end - start) / clip_seconds - 1e-9))
+
+
+def cut_in_pauses(duration_seconds: float, said: Sequence[Span], clip_seconds: float) -> list[Span]:
+    """Tile `[0, duration_seconds)` with clips that end in pauses where there are any.
+
+    Args:
+        duration_seconds: length of the asset; 0 or less gives no clips.
+        said: utterances, in order of their starts.
+        clip_seconds: longest clip.
+
+    Returns:
+        Clips in order, without gaps or overlap. What is left is divided evenly after each clip,
+        so that without speech the clips are those of `cut_clips`.
+    """
+    pauses = _pauses(said)
+    spans: list[Span] = []
+    start = origin = 0.0
+    pieces, place = _pieces(0.0, duration_seconds, clip_seconds), 0
+    while start < duration_seconds:
+        place += 1
+        end = even = duration_seconds
+        if place < pieces:
+            even = origin + (duration_seconds - origin) * place / pieces
+            latest = min(start + clip_seconds, duration_seconds - MIN_CLIP_SECONDS)
+            end = _in_pause(even, pauses, start + MIN_CLIP_SECONDS, latest)
+        spans.append(Span(start, end))
+        start = end
+        if end != even:
+            origin, place, pieces = end, 0, _pieces(end, duration_seconds, clip_seconds)
+    return spans
+
+
+def _pauses(said: Sequence[Span]) -> list[Span]:
+    """Find the stretches in which nobody speaks, also those of no length between two utterances."""
+    until = accumulate((span.end_seconds for span in said), max, initial=0.0)
+    starts = [*(span.start_seconds for span in said), math.inf]
+    return [Span(end, start) for end, start in zip(until, starts, strict=True) if end <= start]
+
+
+def _in_pause(seconds: float, pauses: Sequence[Span], earliest: float, latest: float) -> float:
+    """Return the time in a pause, near to a time and within bounds, or else the time itself."""
+    after = bisect_right(pauses, seconds, key=lambda pause: pause.start_seconds)
+    near = [
+        min(max(seconds, pause.start_seconds), pause.end_seconds)
+        for pause in pauses[max(0, after - 1) : after + 1]
+    ]
+    near = [place for place in near if abs(place - seconds) <= PAUSE_SECONDS and earliest <= place <= latest]
+    return min(near, key=lambda place: (abs(place - seconds), place), default=seconds)
 
 
 def find_cuts(

@@ -51,7 +51,18 @@ class RegionDraft:
     clip: int
     time_seconds: float | None = None
     until_seconds: float | None = None
+    end_seconds: float | None = None
+    """Exclusive: when it is gone."""
     page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceDraft:
+    """A stretch of speech and the clip that holds most of it."""
+
+    utterance: Utterance
+    clip: int | None
+    in_transcript: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,8 @@ class Draft:
     clips: list[ClipDraft]
     segments: list[Segment]
     regions: list[RegionDraft]
-    utterances: list[Utterance]
+    """In order of first sight, then of reading."""
+    utterances: list[UtteranceDraft]
     title: str | None
     """The title its pictures or pages show."""
 

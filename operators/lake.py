@@ -20,6 +20,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from operators.source import filesystem
+from operators.timeline import TIMELINE
 from schemas.arrow import arrow_schema
 from schemas.tables import CHILDREN, TABLES
 
@@ -220,6 +221,7 @@ def render_views(files: dict[str, list[str]]) -> str:
         elif name == "skips":
             source += f" WHERE asset_id NOT IN (SELECT asset_id FROM {assets})"
         statements.append(f"CREATE OR REPLACE VIEW {name} AS SELECT {_shown(row)} FROM {source};")
+    statements.append(f"CREATE OR REPLACE VIEW timeline AS{TIMELINE};")
     return "\n".join(statements) + "\n"
 
 

@@ -494,6 +494,7 @@ def _speech_groups(utterances: Sequence[Utterance]) -> list[list[int]]:
         if (
             before is None
             or ends_sentence(before.text)
+            or utterance.speaker != before.speaker
             or utterance.start_seconds - before.end_seconds > SPEECH_PAUSE_SECONDS
             or letters > SPEECH_LETTERS
         ):

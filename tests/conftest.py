@@ -1,10 +1,17 @@
 """What several test files share: one Ray cluster, and one ingested lake of the examples."""
 
 import logging
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+# No model that happens to lie on this machine, and none from the network, may change what a test
+# sees; both are read when huggingface_hub is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_CACHE"] = tempfile.mkdtemp(prefix="no-models-")
 
 import pytest
 import ray
@@ -27,6 +34,22 @@ def ray_cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Whisper as a folder of the hub."""
+    from tests.tiny_whisper import build_checkpoint
+
+    return build_checkpoint(tmp_path_factory.mktemp("whisper") / "tiny-talk")
+
+
+@pytest.fixture(scope="session")
+def ctranslate_folder(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, converted for faster-whisper."""
+    from tests.tiny_whisper import convert_checkpoint
+
+    return convert_checkpoint(whisper_folder, tmp_path_factory.mktemp("ctranslate") / "tiny-talk")
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """A lake that the whole pipeline made of the example corpus."""
@@ -39,7 +62,7 @@ class Ingested:
 
 @pytest.fixture(scope="session")
 def ingested(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
-    """Ingest a copy of the examples once, through Ray, with the default configuration."""
+    """Ingest a copy of the examples once, through Ray, as a machine without weights of speech does."""
     from jobs.ingest import run_ingest
 
     root = tmp_path_factory.mktemp("examples")
@@ -47,7 +70,7 @@ def ingested(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Ing
     shutil.copytree(EXAMPLES / "corpus", corpus)
     (corpus / "notes.docx").write_bytes(b"PK\x03\x04 not read by this version")
     (corpus / ".hidden.txt").write_text("hidden")
-    config = load_config("embedded")
+    config = load_config("embedded", None, ["speech.engine=off"])
     lake = str(root / "lake")
     code = run_ingest([str(corpus)], lake, config)
     return Ingested(lake, corpus, config, code)

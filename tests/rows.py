@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.media import Asset, Unit
 from schemas.perception import Perception
-from schemas.tables import AssetRow, RunRow, SegmentRow
+from schemas.tables import AssetRow, RunRow, SegmentRow, UtteranceRow
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 
@@ -35,6 +35,9 @@ _ASSET_ROW = AssetRow(
     distinct_frames=3,
     read_whole=3,
     read_parts=0,
+    sound_seconds=60.0,
+    speech_seconds=40.0,
+    worded_seconds=38.0,
     run_id="r0",
     ingested_at=NOW,
     content_hash="c0",
@@ -69,3 +72,30 @@ def perception(asset_id: str = "a0", unit: int = 0, units: int = 1, **columns: A
     """A travelling row."""
     asset = Asset(asset_id, "v0", f"file:///data/{asset_id}.mp4", "video", 10, "f0", "c0", unit_count=units)
     return replace(Perception(asset, Unit(unit, "span", unit * 60.0, unit * 60.0 + 60)), **columns)
+
+
+def utterance_row(**columns: Any) -> UtteranceRow:
+    """A row of `utterances`."""
+    row = UtteranceRow(
+        asset_id="a0",
+        version="v0",
+        clip=0,
+        start_seconds=1.0,
+        end_seconds=3.0,
+        text="Good evening.",
+        language="en",
+        confidence=0.9,
+        words=[],
+        source="faster-whisper:small",
+        in_transcript=True,
+        speaker=None,
+        revision="w0",
+        language_probability=0.99,
+        log_probability=-0.2,
+        no_speech_probability=0.01,
+        compression_ratio=1.2,
+        temperature=0.0,
+        doubts=[],
+        write_id="w0",
+    )
+    return replace(row, **columns)

@@ -4,6 +4,7 @@ A talk of two clips (the second slide in Chinese), a report of two pages, a pict
 would steer a terminal, and a broken file. One finished run and one that found nothing new.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from operators.commit import commit, put_run
@@ -20,7 +21,7 @@ from schemas.tables import (
     TextRegionRow,
     UtteranceRow,
 )
-from tests.rows import NOW, asset_row, run_row, segment_row
+from tests.rows import NOW, asset_row, run_row, segment_row, utterance_row
 
 TALK, REPORT, PICTURE, BROKEN = "aa11talk", "bb22report", "cc33picture", "aa99broken"
 
@@ -77,7 +78,8 @@ def _assets() -> list[AssetRow]:
     ]
 
 
-def _clip(asset: str, clip: int, text: str, write_id: str, **columns: object) -> ClipRow:
+def clip_row(asset: str, clip: int, text: str, write_id: str, **columns: object) -> ClipRow:
+    """A row of `clips`."""
     values: dict[str, object] = {
         "asset_id": asset,
         "version": "v0",
@@ -103,8 +105,8 @@ def _clip(asset: str, clip: int, text: str, write_id: str, **columns: object) ->
 
 def _clips() -> list[ClipRow]:
     return [
-        _clip(TALK, 0, "The Moon\nTides rise twice a day", "w1", start_seconds=0.0, end_seconds=30.0),
-        _clip(
+        clip_row(TALK, 0, "The Moon\nTides rise twice a day", "w1", start_seconds=0.0, end_seconds=30.0),
+        clip_row(
             TALK,
             1,
             "秋夜观星\n请先让眼睛适应黑暗二十分钟",
@@ -114,23 +116,25 @@ def _clips() -> list[ClipRow]:
             segment=1,
             caption="A telescope below the stars.",
         ),
-        _clip(
+        clip_row(
             REPORT, 0, "Café report\nSpring tide of visitors in May", "w2", page=1, text_source="text_layer"
         ),
-        _clip(REPORT, 1, "We sold 412 croissants and 96 éclairs.", "w2", page=2, text_source="text_layer"),
-        _clip(PICTURE, 0, STEERING, "w3", page=1),
+        clip_row(REPORT, 1, "We sold 412 croissants and 96 éclairs.", "w2", page=2, text_source="text_layer"),
+        clip_row(PICTURE, 0, STEERING, "w3", page=1),
     ]
 
 
 def _region(
     asset: str, clip: int, text: str, write_id: str, at: float | None, page: int | None
 ) -> TextRegionRow:
-    until = None if at is None else at + 5
-    return TextRegionRow(asset, "v0", clip, at, until, page, text, 0.98, 0.1, 0.1, 0.6, 0.2, "ocr", write_id)
+    until, end = (None, None) if at is None else (at + 5, at + 6)
+    return TextRegionRow(
+        asset, "v0", clip, at, until, end, page, 0, text, 0.98, 0.1, 0.1, 0.6, 0.2, "ocr", write_id
+    )
 
 
 def _regions() -> list[TextRegionRow]:
-    return [
+    rows = [
         _region(TALK, 0, "The Moon", "w1", 0.0, None),
         _region(TALK, 0, "Tides rise twice a day", "w1", 12.0, None),
         _region(TALK, 1, "秋夜观星", "w1", 30.0, None),
@@ -139,10 +143,20 @@ def _regions() -> list[TextRegionRow]:
         _region(REPORT, 1, "We sold 412 croissants and 96 éclairs.", "w2", None, 2),
         _region(PICTURE, 0, STEERING, "w3", None, 1),
     ]
+    return [replace(row, region=index) for index, row in enumerate(rows)]
 
 
 def _utterance(start: float, end: float, text: str) -> UtteranceRow:
-    return UtteranceRow(TALK, "v0", start, end, text, "en", None, [], "subtitles:en", "w1")
+    return utterance_row(
+        asset_id=TALK,
+        clip=int(start >= 30),
+        start_seconds=start,
+        end_seconds=end,
+        text=text,
+        source="subtitle:embedded:2",
+        revision="",
+        write_id="w1",
+    )
 
 
 def make(root: Path) -> Lake:
@@ -204,7 +218,7 @@ def make(root: Path) -> Lake:
             "citations",
             [
                 CitationRow(
-                    TALK, "v0", "asset", 0, 0, 0, "The Moon moves the sea.", "subtitles:en",
+                    TALK, "v0", "asset", 0, 0, 0, "The Moon moves the sea.", "subtitle:embedded:2",
                     14.0, 20.0, None, None, None, None, None, "w1",
                 ),
                 CitationRow(
@@ -214,7 +228,9 @@ def make(root: Path) -> Lake:
             ],
         ),
         # A row of a commit that was never finished: nothing may show it.
-        write_rows(lake, "clips", [_clip(TALK, 7, "ghostword", "never", start_seconds=0.0, end_seconds=1.0)]),
+        write_rows(
+            lake, "clips", [clip_row(TALK, 7, "ghostword", "never", start_seconds=0.0, end_seconds=1.0)]
+        ),
     ]  # fmt: skip
     commit(lake, _assets(), [file for file in files if file is not None])
     put_run(

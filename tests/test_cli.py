@@ -172,4 +172,6 @@ def test_doctor_says_what_can_run() -> None:
     assert checks["FFmpeg video", "h264"]["ok"]
     assert checks["engines", "ocr.engine=rapidocr"]["ok"]
     assert all(check["ok"] or check["advice"] for check in checks.values())
-    assert not checks["engines", "speech"]["ok"]
+    assert checks["engines", "speech.engine=faster-whisper"]["ok"]
+    assert not checks["engines", "speech weights"]["ok"]
+    assert "gloss models pull small" in checks["engines", "speech weights"]["advice"]

@@ -48,7 +48,9 @@ def unit_row(
 ) -> UnitRow:
     """A row of `units`."""
     unit = Unit(index, "span", index * 60.0, index * 60.0 + 60)
-    return UnitRow(unit_id, content, 10, stage, unit, [View(640, 360)], [1.0], [], 60, 1.5, run, at)
+    return UnitRow(
+        unit_id, content, 10, stage, unit, [View(640, 360)], [1.0], [], 60, 0.0, 0.0, 0.0, 1.5, run, at
+    )
 
 
 def plan_row(plan_id: str, content: str = "c0", at: datetime = OLD) -> PlanRow:

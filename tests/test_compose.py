@@ -126,7 +126,7 @@ def _check_citations(result: Composed) -> None:
         assert row.page == clip.page
         evidence = f"{clip.ocr_text or ''} {clip.transcript or ''}"
         if row.x0 is None:
-            assert row.source.startswith("subtitle")
+            assert ":" in row.source
             assert row.time_seconds is not None
         else:
             assert set(row.text.split()[0]) <= set(evidence) | {"-"}
@@ -275,6 +275,173 @@ def test_audio_is_cut_by_length() -> None:
     silent = composed([Perception(asset, Unit(0, "nothing"))])
     _check(silent)
     assert (silent.asset.status, silent.asset.clip_count, silent.asset.title) == ("ok", 3, "talk")
+
+
+# --- speech ----------------------------------------------------------------------------------
+
+_HEARD = [replace(item, source="faster-whisper:small", language="en", revision="w0") for item in _SPEECH]
+
+
+def _audio(*units: Perception, seconds: float = 240.0) -> list[Perception]:
+    """A recording of sound in windows of 120 s, as its units are given."""
+    asset = Asset(
+        "a",
+        "v",
+        "file:///data/talk.mp3",
+        "audio",
+        1,
+        "f",
+        "c",
+        duration_seconds=seconds,
+        unit_count=len(units),
+    )
+    return [
+        replace(unit, asset=asset, unit=replace(unit.unit, index=index))
+        for index, unit in enumerate(units)
+    ]  # fmt: skip
+
+
+def _sound(start: float, said: Sequence[Utterance] = (), **columns: object) -> Perception:
+    """A window of sound in which every second was listened to."""
+    unit = Unit(0, "speech", start, start + 120.0)
+    heard: dict[str, object] = {"sound_seconds": 120.0, "utterances": list(said)} | columns
+    return Perception(_lecture()[0].asset, unit, **heard)  # type: ignore[arg-type]
+
+
+def _lost(start: float | None = None, end: float | None = None, reason: str = "no_words") -> Failure:
+    return Failure("asr", reason, "Wanted words; found none.", start_seconds=start, end_seconds=end, unit=0)
+
+
+def _with_sound(units: list[Perception], *sound: Perception) -> list[Perception]:
+    asset = units[0].asset
+    return units + [
+        replace(item, asset=asset, unit=replace(item.unit, index=len(units) + index))
+        for index, item in enumerate(sound)
+    ]
+
+
+def test_what_was_heard_is_summed_up_and_stored_as_it_was_judged() -> None:
+    """Seconds of all windows in `assets`; each utterance with its clip and the model's judgement."""
+    judged = replace(
+        _HEARD[2],
+        speaker="S1",
+        language_probability=0.9,
+        log_probability=-0.4,
+        no_speech_probability=0.1,
+        compression_ratio=1.3,
+        temperature=0.2,
+        doubts=["improbable"],
+    )
+    result = composed(
+        _audio(
+            _sound(0.0, [_HEARD[0], judged], speech_seconds=50.0, worded_seconds=48.5),
+            _sound(120.0, sound_seconds=100.0, speech_seconds=1.0),
+        )
+    )
+    _check(result)
+    asset = result.asset
+    assert (asset.sound_seconds, asset.speech_seconds, asset.worded_seconds) == (220.0, 51.0, 48.5)
+    row = result.utterances[1]
+    assert (row.clip, row.in_transcript, row.source, row.revision) == (0, True, "faster-whisper:small", "w0")
+    assert (row.speaker, row.language_probability, row.log_probability) == ("S1", 0.9, -0.4)
+    assert (row.no_speech_probability, row.compression_ratio, row.temperature) == (0.1, 1.3, 0.2)
+    assert row.doubts == ["improbable"]
+
+
+def test_speech_and_subtitles_are_both_kept_and_one_is_the_transcript() -> None:
+    """The configuration says which; the other is in `utterances` alone."""
+    heard = [replace(item, text=item.text.upper()) for item in _HEARD]
+    units = _with_sound(_lecture(_SPEECH), _sound(0.0, heard))
+    for prefer, source in (("subtitles", "subtitle:talk.srt"), ("speech", "faster-whisper:small")):
+        result = composed(units, Config.model_validate({"speech": {"prefer": prefer}}))
+        _check(result)
+        assert len(result.utterances) == 2 * len(_SPEECH)
+        assert {row.source for row in result.utterances if row.in_transcript} == {source}
+        told = " ".join(row.transcript for row in result.clips if row.transcript)
+        wanted = _SPEECH if prefer == "subtitles" else heard
+        assert told == " ".join(item.text for item in wanted)
+        assert {row.source for row in result.citations} <= {source, "ocr"}
+
+
+def test_doubtful_words_are_in_the_transcript_and_in_no_summary() -> None:
+    """Neither alone nor as a part of a sentence."""
+    said = [
+        Utterance(1.0, 6.0, "The tide rises twice a day.", source="w:s"),
+        Utterance(8.0, 20.0, "Thank you. Thank you. Thank you.", source="w:s", doubts=["repetition"]),
+        Utterance(22.0, 25.0, "High water follows", source="w:s"),
+        Utterance(25.0, 28.0, "the bassoon.", source="w:s", doubts=["improbable"]),
+    ]
+    result = composed(_audio(_sound(0.0, said), seconds=29.0))
+    _check(result)
+    assert result.clips[0].transcript == " ".join(item.text for item in said)
+    assert {row.text for row in result.citations} == {"The tide rises twice a day."}
+
+
+def test_the_language_is_that_of_the_transcript() -> None:
+    """Two tracks of translations do not make a German talk of an English one."""
+    german = [
+        Utterance(0.5, 39.0, "Guten Morgen, willkommen zu dieser Vorlesung über die Fotosynthese.", "de",
+                  source=f"subtitle:embedded:{index}")
+        for index in (2, 3)
+    ]  # fmt: skip
+    twice = [
+        replace(german[0], text=f"{german[0].text} Ein Blatt braucht Licht, Wasser und Luft."),
+        german[1],
+    ]
+    result = composed(_with_sound(video([], 40.0, (), twice), _sound(0.0, _HEARD)), _speech_first())
+    assert result.asset.language == "en"
+
+
+def _speech_first() -> Config:
+    return Config.model_validate({"speech": {"prefer": "speech"}})
+
+
+def test_a_silent_recording_is_ok() -> None:
+    """Nothing was said, nothing failed: clips without words."""
+    result = composed(_audio(_sound(0.0), _sound(120.0)))
+    _check(result)
+    assert (result.asset.status, result.asset.sound_seconds) == ("ok", 240.0)
+    assert {row.transcript for row in result.clips} == {None}
+    assert result.asset.clip_count == 8
+
+
+def test_what_of_the_sound_was_lost_decides_the_status() -> None:
+    """All of it: failed, and finding no subtitles saves nothing; a part of it: partial."""
+    subtitles = Perception(_lecture()[0].asset, Unit(0, "subtitles"))
+    whole = _sound(0.0, failures=[_lost(reason="crashed")])
+    assert composed(_audio(subtitles, whole)).asset.status == "failed"
+    assert composed(_audio(_sound(0.0, failures=[_lost(0.0, 115.0)]))).asset.status == "failed"
+    assert composed(_audio(_sound(0.0, failures=[_lost(10.0, 14.0)]))).asset.status == "partial"
+    assert composed(_audio(whole, _sound(120.0))).asset.status == "partial"
+    assert composed(_audio(whole, _sound(120.0, _HEARD))).asset.status == "partial"
+    assert composed(_audio(subtitles, _sound(0.0))).asset.status == "ok"
+    pictures = video([], 50.0, lost=[0])
+    assert composed(_with_sound(pictures, _sound(0.0))).asset.status == "failed"
+    assert composed(_with_sound(pictures, _sound(0.0, _HEARD))).asset.status == "partial"
+    assert composed(_with_sound(_lecture(), whole)).asset.status == "partial"
+
+
+def test_speech_that_was_lost_has_its_times_in_failures() -> None:
+    """A stretch its own; a window that was never listened to, the window's."""
+    failures = [_lost(130.5, 133.0), _lost(reason="crashed")]
+    result = composed(_audio(_sound(0.0, _HEARD), _sound(120.0, failures=failures)))
+    assert [(row.start_seconds, row.end_seconds) for row in result.failures] == [
+        (130.5, 133.0),
+        (120.0, 240.0),
+    ]
+
+
+def test_clips_of_sound_end_in_pauses() -> None:
+    """Twenty seconds a clip: the border at 20 s would cut a word, the pause at 22 s does not."""
+    said = [
+        Utterance(start, end, "Some words.", source="w:s")
+        for start, end in [(0.0, 17.0), (17.5, 22.0), (23.0, 39.0)]
+    ]
+    result = composed(
+        _audio(_sound(0.0, said), seconds=40.0), Config.model_validate({"sampling": {"clip_seconds": 24}})
+    )
+    _check(result)
+    assert [row.start_seconds for row in result.clips] == [0.0, 22.0]
 
 
 # --- documents -------------------------------------------------------------------------------

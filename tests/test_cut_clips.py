@@ -5,7 +5,16 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.cut_clips import MIN_CLIP_SECONDS, SPARE_SLIDES, Cut, Span, cut_clips, find_cuts
+from operators.cut_clips import (
+    MIN_CLIP_SECONDS,
+    PAUSE_SECONDS,
+    SPARE_SLIDES,
+    Cut,
+    Span,
+    cut_clips,
+    cut_in_pauses,
+    find_cuts,
+)
 from operators.track_text import track
 from schemas.perception import View
 from tests.made_perceptions import line, slide, view
@@ -106,3 +115,49 @@ def test_letters_that_flicker_are_no_slides() -> None:
     assert _found(
         [view([line(text, 0.3)], 10 + 0.5 * i, 10 + 0.5 * i) for i, text in enumerate(noise)], []
     ) == [Cut(11.5)]
+
+
+# --- clips of sound --------------------------------------------------------------------------
+
+_SAID = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 12)), max_size=60).map(
+    lambda pairs: [Span(start, start + length) for start, length in sorted(pairs)]
+)
+
+
+@given(st.floats(0.1, 300), _SAID, st.floats(5, 60))
+def test_clips_of_sound_tile_it_and_cut_no_speech_without_need(
+    duration: float, said: list[Span], clip_seconds: float
+) -> None:
+    """No gap, no overlap, none too long; a border within speech has no pause near that would do."""
+    spans = cut_in_pauses(duration, said, clip_seconds)
+    assert spans[0].start_seconds == 0.0
+    assert spans[-1].end_seconds == duration
+    for before, after in pairwise(spans):
+        assert before.end_seconds == after.start_seconds
+    for span in spans:
+        assert 0 < span.end_seconds - span.start_seconds <= clip_seconds + 1e-6
+    for span in spans[:-1]:
+        border = span.end_seconds
+        if any(item.start_seconds < border < item.end_seconds for item in said):
+            for place in (item.end_seconds for item in said):
+                free = not any(item.start_seconds < place < item.end_seconds for item in said)
+                allowed = span.start_seconds + MIN_CLIP_SECONDS <= place <= span.start_seconds + clip_seconds
+                inside = place <= duration - MIN_CLIP_SECONDS
+                assert not (free and allowed and inside and abs(place - border) < PAUSE_SECONDS - 1e-6)
+
+
+@given(st.floats(0.1, 5000), st.floats(1, 60))
+def test_without_speech_sound_is_divided_as_pictures_are(duration: float, clip_seconds: float) -> None:
+    """The same clips as those of a scene of that length, to the last bit."""
+    assert cut_in_pauses(duration, [], clip_seconds) == cut_clips(duration, [], clip_seconds)
+
+
+def test_a_border_goes_to_the_nearest_pause() -> None:
+    """To the end of one at 12 s, not to that at 20 s; a pause at the border itself is not left."""
+    said = [Span(0.0, 9.0), Span(12.0, 20.0), Span(20.0, 30.0)]
+    assert [span.start_seconds for span in cut_in_pauses(30.0, said, 20.0)] == [0.0, 12.0]
+    assert [span.start_seconds for span in cut_in_pauses(21.0, said, 15.0)] == [0.0, 10.5]
+    assert [
+        span.start_seconds for span in cut_in_pauses(40.0, [Span(0.0, 20.0), Span(20.0, 39.0)], 30.0)
+    ] == [0.0, 20.0]
+    assert [span.start_seconds for span in cut_in_pauses(60.0, [Span(0.0, 60.0)], 30.0)] == [0.0, 30.0]

@@ -4,17 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.resources import ocr_workers, require_fit
-from schemas.config import Config, ConfigError, load_config
+from cluster.resources import ocr_workers, require_fit, speech_workers
+from schemas.config import ConfigError, load_config
 
 
-@given(st.integers(1, 256))
-def test_defaults_fit_every_machine(cpus: int) -> None:
-    """From one core on, the defaults fit and a decoder fits beside all OCR workers."""
-    require_fit(Config(), cpus, 0)
-    use = Config().resources
+@given(st.integers(1, 256), st.booleans())
+def test_defaults_fit_every_machine(cpus: int, listens: bool) -> None:
+    """From one core on, the defaults fit and a decoder fits beside all workers, with speech or without."""
+    config = load_config("embedded", None, ["speech.engine=faster-whisper"] if listens else [])
+    require_fit(config, cpus, 0)
+    use = config.resources
+    held = ocr_workers(config, cpus, 0) * use.ocr_cpus + speech_workers(config, cpus, 0) * use.speech_cpus
 
-    assert ocr_workers(Config(), cpus, 0) * use.ocr_cpus + use.decode_cpus <= cpus
+    assert held + use.decode_cpus <= cpus + 1e-9
+    assert (speech_workers(config, cpus, 0) > 0) == listens
+
+
+@given(st.integers(2, 256), st.integers(1, 16))
+def test_the_profile_gpu_fits_every_machine_with_a_gpu(cpus: int, gpus: int) -> None:
+    """Readers and listeners share the GPUs: an actor that no GPU can hold would be waited for without end."""
+    config = load_config("gpu")
+    require_fit(config, cpus, gpus)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +33,11 @@ def test_defaults_fit_every_machine(cpus: int) -> None:
         (["resources.ocr_gpus=0.5"], "resources.ocr_gpus wants 0.5 .* has 0 GPUs"),
         (["resources.decode_cpus=3"], "resources.decode_cpus wants 3 cores; the cluster has 2"),
         (["resources.ocr_workers=4"], "leave too little of 2 cores"),
+        (
+            ["speech.engine=transformers", "resources.speech_gpus=1"],
+            "resources.speech_gpus wants 1 .* 0 GPUs",
+        ),
+        (["speech.engine=transformers", "resources.speech_workers=9"], "9 speech workers .* too little of 2"),
     ],
 )
 def test_what_can_never_run_is_refused(settings: list[str], message: str) -> None:
@@ -35,5 +50,7 @@ def test_gpu_workers_share_gpus() -> None:
     """Four workers of a quarter on one GPU, as far as cores allow."""
     config = load_config("gpu")
 
-    assert ocr_workers(config, 16, 1) == 4
-    assert ocr_workers(config, 2, 1) == 1
+    assert (ocr_workers(config, 16, 1), speech_workers(config, 16, 1)) == (2, 2)
+    assert (ocr_workers(config, 2, 1), speech_workers(config, 2, 1)) == (1, 1)
+    alone = load_config("gpu", None, ["speech.engine=off"])
+    assert (ocr_workers(alone, 16, 1), speech_workers(alone, 16, 1)) == (4, 0)

@@ -3,6 +3,9 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -10,8 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.search import Term, matches, parse, run_search, search, snippet
+from operators.commit import commit
 from operators.lake import Lake
+from operators.write import rows_of, write_rows
+from schemas.perception import Word
+from schemas.tables import UtteranceRow
 from tests import small_lake
+from tests.rows import asset_row, utterance_row
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +91,62 @@ def test_a_quoted_phrase_must_stand_there(connection: duckdb.DuckDBPyConnection)
     assert places(connection, '"spring tide" moon') == {(small_lake.REPORT, "ocr", 1)}
 
 
+def _talk(root: Path, *utterances: UtteranceRow, clips: bool = True) -> Lake:
+    """A lake with one recording of a minute, in two clips."""
+    lake = Lake(root / "lake")
+    lake.create()
+    spans = [(0, 0.0, 30.0), (1, 30.0, 60.0)] if clips else []
+    rows = [small_lake.clip_row("a0", clip, "", "w0", start_seconds=a, end_seconds=b) for clip, a, b in spans]
+    files = rows_of([write_rows(lake, "clips", rows), write_rows(lake, "utterances", utterances)])
+    commit(lake, [asset_row(title=None, summary=None)], files)
+    lake.write_views()
+    return lake
+
+
+def _heard(start: float, text: str, **columns: Any) -> UtteranceRow:
+    """An utterance of which each word takes half a second."""
+    words = [Word(word, start + 0.5 * i, start + 0.5 * i + 0.4, 0.9) for i, word in enumerate(text.split())]
+    end = start + 0.5 * len(words)
+    columns = {"clip": int(start >= 30)} | columns
+    return utterance_row(start_seconds=start, end_seconds=end, text=text, words=words, **columns)
+
+
+def test_a_spoken_word_is_found_at_its_own_time(tmp_path: Path) -> None:
+    """Not at that of its clip or utterance; a phrase at that of its first word."""
+    heard = [
+        _heard(4.0, "Good evening."),
+        _heard(12.0, "High water follows the"),
+        _heard(14.0, "Moon, of course."),
+    ]
+    with _talk(tmp_path, *heard).connect() as connection:
+        assert places(connection, "follows") == {("a0", "speech", 13.0)}
+        assert places(connection, "evening") == {("a0", "speech", 4.5)}
+        assert places(connection, "moon") == {("a0", "speech", 14.0)}
+        assert places(connection, '"water follows"') == {("a0", "speech", 12.5)}
+        assert places(connection, '"follows the moon"') == {("a0", "speech", 13.0)}
+        assert places(connection, "cours*") == {("a0", "speech", 15.0)}
+
+
+def test_what_is_said_is_found_once_though_subtitles_tell_it_too(tmp_path: Path) -> None:
+    """In the transcript where it has the words, and else in the track that has them."""
+    german = {"source": "subtitle:talk.de.srt", "language": "de", "in_transcript": False, "words": []}
+    said = [_heard(4.0, "The Moon and Kepler."), _heard(40.0, "Water follows.")]
+    tracks = [_heard(3.0, "Kepler und der Mond", clip=0), _heard(41.0, "Wasser folgt")]
+    lake = _talk(tmp_path, *said, *(replace(track, **german) for track in tracks))  # type: ignore[arg-type]
+    with lake.connect() as connection:
+        assert places(connection, "Kepler") == {("a0", "speech", 5.5)}
+        assert places(connection, "Mond") == {("a0", "speech", 3.0)}
+        assert places(connection, "Kepler Mond") == {("a0", "speech", 5.5)}
+        assert places(connection, "water Wasser") == {("a0", "speech", 40.0)}
+
+
+def test_speech_without_clips_is_found(tmp_path: Path) -> None:
+    """Where nothing is known of a recording's length, each half minute is a place."""
+    said = [_heard(4.0, "The Moon.", clip=None), _heard(40.0, "The Moon again.", clip=None)]
+    with _talk(tmp_path, *said, clips=False).connect() as connection:
+        assert places(connection, "moon") == {("a0", "speech", 4.5), ("a0", "speech", 40.5)}
+
+
 def test_rows_of_an_unfinished_commit_are_not_found(connection: duckdb.DuckDBPyConnection) -> None:
     """Only live rows are searched."""
     assert places(connection, "ghostword") == set()
@@ -92,7 +156,8 @@ def test_scores_are_bm25() -> None:
     """On three documents of known length, the score is the formula of the paper."""
     connection = duckdb.connect()
     for name, columns in {
-        "utterances": "NULL::VARCHAR AS asset_id, NULL::DOUBLE AS start_seconds, NULL::VARCHAR AS text",
+        "utterances": "NULL::VARCHAR AS asset_id, NULL::INT AS clip, NULL::DOUBLE AS start_seconds, "
+        "NULL::VARCHAR AS text, NULL::VARCHAR AS source, true AS in_transcript",
         "segments": "NULL::VARCHAR AS asset_id, NULL::DOUBLE AS start_seconds, NULL::INT AS first_page, "
         "NULL::VARCHAR AS title, NULL::VARCHAR AS summary",
         "text_regions": "NULL::VARCHAR AS asset_id, NULL::INT AS clip, NULL::DOUBLE AS time_seconds, "

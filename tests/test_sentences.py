@@ -1,5 +1,6 @@
 """Lines are joined to sentences that know where they stand."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -219,3 +220,11 @@ def test_speech_without_punctuation_ends_at_pauses_and_does_not_grow_without_end
     long = speech_sentences(_said(*["and so we go on and on about the leaf"] * 100))
     assert max(len(item.text) for item in long) < 400
     assert [part for item in long for part in item.parts] == list(range(100))
+
+
+def test_a_sentence_is_said_by_one_speaker() -> None:
+    """Who falls in does not go on with another's sentence."""
+    first, second = _said("a leaf needs light", "and water")
+    both = [replace(first, speaker="Ann"), replace(second, speaker="Ben")]
+    assert [item.parts for item in speech_sentences(both)] == [(0,), (1,)]
+    assert [item.parts for item in speech_sentences([first, second])] == [(0, 1)]

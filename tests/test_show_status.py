@@ -8,10 +8,12 @@ import pytest
 
 from jobs.show import AssetError, find_asset, run_show
 from jobs.status import run_status
-from operators.commit import put_run
+from operators.commit import commit, put_run
 from operators.lake import Lake
+from operators.write import rows_of, write_rows
+from schemas.tables import FailureRow
 from tests import small_lake
-from tests.rows import run_row
+from tests.rows import NOW, asset_row, run_row, utterance_row
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,82 @@ def test_show_json_holds_every_row_of_the_asset(lake: Lake, capsys: pytest.Captu
     assert len(story["utterances"]) == 4
     assert [citation["text"] for citation in story["citations"]] == ["The Moon moves the sea."]
     assert story["failures"] == []
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A recording in two languages with a track of subtitles, doubts, and a stretch that was lost."""
+    lake = Lake(tmp_path_factory.mktemp("spoken") / "lake")
+    lake.create()
+    utterances = [
+        utterance_row(start_seconds=1.0, end_seconds=3.0, text="Good evening.", speaker="Ann"),
+        utterance_row(start_seconds=70.0, end_seconds=80.5, text="Guten Abend.", language="de", clip=1),
+        utterance_row(
+            start_seconds=90.0, end_seconds=91.0, text="Thank you. Thank you.", clip=1, doubts=["repetition"]
+        ),
+        utterance_row(text="Good evening", source="subtitle:talk.srt", revision="", in_transcript=False),
+    ]
+    clips = [
+        small_lake.clip_row("a0", 0, "A slide", "w0", start_seconds=0.0, end_seconds=60.0),
+        small_lake.clip_row("a0", 1, "Another", "w0", start_seconds=60.0, end_seconds=100.0),
+    ]
+    lost = FailureRow(
+        "a0", "v0", "file:///data/a0.mp4", "asr", "no_words", "Wanted words; found none.",
+        None, 92.5, 97.0, "r0", NOW, "w0",
+    )  # fmt: skip
+    files = [
+        write_rows(lake, "utterances", utterances),
+        write_rows(lake, "clips", clips),
+        write_rows(lake, "failures", [lost]),
+    ]
+    commit(lake, [asset_row(sound_seconds=100.0, status="partial")], rows_of(files))
+    lake.write_views()
+    return lake
+
+
+def test_show_tells_what_was_heard(spoken: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seconds, who told it in which languages, doubts, words with their times, and what was lost."""
+    assert run_show(spoken.uri, "a0") == 0
+    out = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    for line in (
+        "1:40 of sound, 0:40 of it with a voice, 0:38 of that in words.",
+        "faster-whisper:small (w0) de, en Ann 3 0:13 1 (repetition) makes the transcript",
+        "0:01 Ann: “Good evening.”",
+        "1:10 “Guten Abend.”",
+        "1:30 “Thank you. Thank you.” (repetition?)",
+        "1:32-1:37 asr: no_words",
+    ):
+        assert line in lines, line
+    assert any(line.startswith("subtitle:talk.srt en 1 0:02 0") for line in lines)
+    assert (
+        out.index("A slide") < out.index("Good evening.”") < out.index("Another") < out.index("Guten Abend")
+    )
+
+
+def test_show_json_holds_what_was_heard(spoken: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same facts, and the timeline of what was said beside what was shown."""
+    assert run_show(spoken.uri, "a0", format="json") == 0
+    (story,) = json.loads(capsys.readouterr().out)
+    assert (story["sound_seconds"], story["speech_seconds"], story["worded_seconds"]) == (100.0, 40.0, 38.0)
+    heard, subtitles = story["speech"]
+    assert (heard["source"], heard["languages"], heard["speakers"]) == (
+        "faster-whisper:small",
+        ["de", "en"],
+        ["Ann"],
+    )
+    assert (heard["utterances"], heard["seconds"], heard["doubtful"], heard["doubts"]) == (
+        3,
+        13.5,
+        1,
+        ["repetition"],
+    )
+    assert (subtitles["in_transcript"], subtitles["utterances"]) == (False, 1)
+    assert [row["said"] for row in story["timeline"] if row["said"]] == [
+        "Good evening.",
+        "Guten Abend.",
+        "Thank you. Thank you.",
+    ]
 
 
 def test_show_does_not_let_data_steer_the_terminal(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:

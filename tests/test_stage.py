@@ -8,6 +8,8 @@ from functools import partial
 
 import pytest
 import ray.data
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.session import session
 from cluster.stage import BatchActor, RowTask, add_actors, add_tasks, fan_out
@@ -70,7 +72,7 @@ def run_chain(task_poison: int, actor_poison: int) -> list[Seen]:
     """Two numbers through a fan-out, a task stage and an actor stage."""
     dataset: ray.data.Dataset = ray.data.from_arrow([to_table(Number, [Number(value)]) for value in (1, 2)])
     dataset = add_tasks(dataset, RowTask(make_spread, Number, Number), cpus=0.25)
-    dataset = fan_out(dataset)
+    dataset = fan_out(dataset, cpus=0.25)
     dataset = add_tasks(dataset, RowTask(partial(make_look, task_poison), Number, Seen), cpus=0.25)
     dataset = add_actors(dataset, partial(Mark, actor_poison), Seen, Seen, workers=2, cpus=0.5, in_flight=1)
     tables = dataset.iter_batches(batch_format="pyarrow", batch_size=None)
@@ -94,6 +96,31 @@ def test_crashing_rows_cost_themselves_alone(ray_cluster: None) -> None:
         values = {row.value for row in run_chain(13, 27)}
 
     assert values == set(range(10, 30)) - {13, 27}
+
+
+@dataclass(frozen=True, slots=True)
+class Bag:
+    """A row with and without work."""
+
+    name: int
+    items: list[int]
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=2), max_size=9))
+def test_rows_without_work_pass_an_operator_by(work: list[list[int]]) -> None:
+    """Only rows with something in the named column reach the operator; all come back in their order."""
+    seen: list[int] = []
+
+    def empty(rows: list[Bag]) -> list[Bag]:
+        seen.extend(row.name for row in rows)
+        return [Bag(row.name, []) for row in rows]
+
+    rows = [Bag(name, items) for name, items in enumerate(work)]
+    table = BatchActor(lambda: empty, Bag, Bag, "items")(to_table(Bag, rows))
+
+    assert [row.name for row in from_table(Bag, table)] == list(range(len(work)))
+    assert seen == [row.name for row in rows if row.items]
+    assert all(not row.items for row in from_table(Bag, table))
 
 
 def test_batch_that_loses_a_row_is_refused() -> None:

@@ -193,7 +193,10 @@ def configs(draw: st.DrawFn) -> Config:
             "min_confidence": draw(st.floats(0, 1)),
             "orientation": draw(st.booleans()),
         },
-        "speech": {"subtitles": draw(st.booleans())},
+        "speech": {
+            "subtitles": draw(st.booleans()),
+            "model": draw(st.sampled_from(["small", "openai/whisper-tiny", "./my whisper", "1"])),
+        },
         "limits": {"seconds": draw(st.floats(1e-300, 1e300)), "bytes": draw(st.integers(1, 2**60))},
     }
     profile = draw(st.sampled_from(["embedded", "cpu", "gpu"]))

@@ -198,6 +198,7 @@ TALK = "asset_id = 'talk-a'"
         ),
         (update("clips", f"{TALK} AND clip = 0", segment="99"), {"clip-segment"}),
         (append("text_regions", clip=99), {"region-clip"}),
+        (append("utterances", clip=99), {"utterance-clip"}),
         (append("citations", clip=99), {"citation-clip"}),
         (append("citations", segment=99), {"citation-segment"}),
         (delete("text_regions", TALK), {"lost-regions"}),
@@ -206,7 +207,7 @@ TALK = "asset_id = 'talk-a'"
         (update("assets", TALK, status="'partial'"), {"status"}),
         (update("assets", "asset_id = 'report-d'", status="'ok'"), {"status"}),
         (
-            append("utterances", asset_id="report-e", write_id="w5", version="v" * 32),
+            append("utterances", asset_id="report-e", write_id="w5", version="v" * 32, clip=None),
             {"failed-with-rows"},
         ),
         (update("clips", f"{TALK} AND clip = 0", end_seconds="-1.0"), {"spans"}),
@@ -216,7 +217,7 @@ TALK = "asset_id = 'talk-a'"
         (update("assets", TALK, plan_id="'gone'"), {"plan"}),
         (
             delete("clips", f"{TALK} AND clip = 0"),
-            {"clip-count", "clip-numbers", "region-clip", "citation-clip"},
+            {"clip-count", "clip-numbers", "region-clip", "utterance-clip", "citation-clip"},
         ),
     ],
 )  # fmt: skip
