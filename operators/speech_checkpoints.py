@@ -7,9 +7,19 @@ that are missing, cut short, of another format or another model) shows in names 
 
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+from operators.checkpoint_files import (
+    CheckpointError,
+    Refuser,
+    Shapes,
+    listed,
+    read_json,
+    read_safetensors,
+    weight_files,
+)
 
 _WHISPER_TOKENS = ("<|endoftext|>", "<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>")
 
@@ -26,18 +36,11 @@ _ORIGINAL = (
 )
 
 
-class CheckpointError(Exception):
-    """A folder cannot be read; the message says what was wanted, found and to do."""
-
-
-Shapes = Mapping[str, tuple[int, ...]]
-
-
 def is_checkpoint(folder: Path, engine: str) -> bool:
     """Tell whether a folder looks like a checkpoint for this engine."""
     if engine == "faster-whisper":
         return (folder / "model.bin").is_file() and (folder / "config.json").is_file()
-    return (folder / "config.json").is_file() and bool(_weight_files(folder))
+    return (folder / "config.json").is_file() and bool(weight_files(folder))
 
 
 def check_checkpoint(folder: Path, engine: str) -> None:
@@ -64,7 +67,7 @@ def knows_languages(folder: Path, engine: str) -> bool:
     """Tell whether a model that was checked knows more languages than English."""
     if engine == "faster-whisper":
         return len(_read_vocabulary(folder, CheckpointError)) >= _MULTILINGUAL_TOKENS
-    config = _read_json(folder / "config.json", CheckpointError)
+    config = read_json(folder / "config.json", CheckpointError)
     return int(config["vocab_size"]) >= _MULTILINGUAL_TOKENS
 
 
@@ -74,14 +77,14 @@ def knows_languages(folder: Path, engine: str) -> bool:
 def _check_converted(folder: Path) -> None:
     refuse = _refuser(folder, "faster-whisper", f"{_CONVERT}, or set speech.engine=transformers")
     if not (folder / "model.bin").is_file():
-        if _weight_files(folder) or (folder / "pytorch_model.bin").is_file():
+        if weight_files(folder) or (folder / "pytorch_model.bin").is_file():
             raise refuse("a checkpoint for transformers (no model.bin)")
-        raise refuse(_listed(folder))
+        raise refuse(listed(folder))
     # Without it faster-whisper takes that of whisper-tiny, from the network.
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise refuse(f"no {name} in it")
-    config = _read_json(folder / "config.json", refuse)
+    config = read_json(folder / "config.json", refuse)
     vocabulary = _read_vocabulary(folder, refuse)
     shapes = _read_shapes(folder / "model.bin", refuse)
     if not config.get("alignment_heads"):
@@ -101,7 +104,7 @@ def _check_converted(folder: Path) -> None:
     _check_mels(folder, shapes["encoder/conv1/weight"][1], refuse)
 
 
-def _read_vocabulary(folder: Path, refuse: "Refuser") -> list[str]:
+def _read_vocabulary(folder: Path, refuse: Refuser) -> list[str]:
     try:
         if (folder / "vocabulary.json").is_file():
             vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
@@ -117,7 +120,7 @@ def _read_vocabulary(folder: Path, refuse: "Refuser") -> list[str]:
     return vocabulary
 
 
-def _read_shapes(path: Path, refuse: "Refuser") -> Shapes:
+def _read_shapes(path: Path, refuse: Refuser) -> Shapes:
     """Walk through the variables of a CTranslate2 model, from header to header."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -177,8 +180,8 @@ def _walk(file: IO[bytes], size: int) -> tuple[str, Shapes]:
 def _check_original(folder: Path) -> None:
     refuse = _refuser(folder, "transformers", f"{_ORIGINAL}, or set speech.engine=faster-whisper")
     if not (folder / "config.json").is_file():
-        raise refuse(_listed(folder))
-    if not _weight_files(folder):
+        raise refuse(listed(folder))
+    if not weight_files(folder):
         if (folder / "model.bin").is_file():
             raise refuse("a model converted for faster-whisper (model.bin, no *.safetensors)")
         if (folder / "pytorch_model.bin").is_file():
@@ -187,11 +190,11 @@ def _check_original(folder: Path) -> None:
                 "transformers",
                 "Save it as safetensors with model.save_pretrained(FOLDER), where you trust the file",
             )("pytorch_model.bin alone, a format that can run any code when it is opened")
-        raise refuse(_listed(folder))
-    config = _read_json(folder / "config.json", refuse)
+        raise refuse(listed(folder))
+    config = read_json(folder / "config.json", refuse)
     if config.get("model_type") != "whisper":
         raise refuse(f"a model of the type {config.get('model_type')!r}, not whisper")
-    shapes = _read_safetensors(folder, refuse)
+    shapes = read_safetensors(folder, refuse)
     _check_shapes(config, shapes, refuse)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise refuse("no tokenizer in it (tokenizer.json, or vocab.json with merges.txt)")
@@ -202,48 +205,7 @@ def _check_original(folder: Path) -> None:
     _check_mels(folder, int(config.get("num_mel_bins", 80)), refuse)
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """List the weights that transformers would take: one file, or those of its index."""
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    index = folder / "model.safetensors.index.json"
-    return sorted(folder.glob("model-*-of-*.safetensors")) if index.is_file() else []
-
-
-def _read_safetensors(folder: Path, refuse: "Refuser") -> Shapes:
-    files = _weight_files(folder)
-    if files[0].name != "model.safetensors":
-        index = _read_json(folder / "model.safetensors.index.json", refuse)
-        named = set(index.get("weight_map", {}).values())
-        if missing := sorted(named - {path.name for path in files}):
-            raise refuse(f"no {', '.join(missing)}, which model.safetensors.index.json names")
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in files:
-        shapes |= _safetensors_header(path, refuse)
-    return shapes
-
-
-def _safetensors_header(path: Path, refuse: "Refuser") -> Shapes:
-    """Read names and shapes: eight bytes with the length of a header in JSON, then the header."""
-    size = path.stat().st_size
-    damaged = refuse(f"{path.name} of {size} bytes, which is cut short or damaged")
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = int.from_bytes(start, "little")
-        if len(start) < 8 or length > size - 8:
-            raise damaged
-        try:
-            header = json.loads(file.read(length))
-        except ValueError:
-            raise damaged from None
-    tensors = {name: about for name, about in header.items() if name != "__metadata__"}
-    end = max((about["data_offsets"][1] for about in tensors.values()), default=0)
-    if 8 + length + end != size:
-        raise damaged
-    return {name: tuple(about["shape"]) for name, about in tensors.items()}
-
-
-def _check_shapes(config: Mapping[str, Any], shapes: Shapes, refuse: "Refuser") -> None:
+def _check_shapes(config: Mapping[str, Any], shapes: Shapes, refuse: Refuser) -> None:
     width = config.get("d_model")
     wanted = {
         "model.encoder.conv1.weight": (width, config.get("num_mel_bins", 80), 3),
@@ -262,29 +224,12 @@ def _check_shapes(config: Mapping[str, Any], shapes: Shapes, refuse: "Refuser") 
 
 # --- both -----------------------------------------------------------------------------------
 
-Refuser = Callable[[str], CheckpointError]
-
 
 def _refuser(folder: Path, engine: str, advice: str) -> Refuser:
     def refuse(found: str) -> CheckpointError:
         return CheckpointError(f"Wanted a Whisper model for {engine} in {folder}; found {found}. {advice}.")
 
     return refuse
-
-
-def _listed(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "an empty folder"
-
-
-def _read_json(path: Path, refuse: Refuser) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise refuse(f"{path.name} that is no JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise refuse(f"{path.name} that is no JSON object")
-    return value
 
 
 def _check_tokenizer(path: Path, vocabulary: Sequence[str] | None, refuse: Refuser) -> None:
@@ -308,7 +253,7 @@ def _check_tokenizer(path: Path, vocabulary: Sequence[str] | None, refuse: Refus
 def _check_mels(folder: Path, wanted: int, refuse: Refuser) -> None:
     path = folder / "preprocessor_config.json"
     if path.is_file():
-        found = _read_json(path, refuse).get("feature_size", 80)
+        found = read_json(path, refuse).get("feature_size", 80)
         if found != wanted:
             raise refuse(f"preprocessor_config.json for {found} mel bands, but weights for {wanted}")
     elif wanted != 80:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from operators.checkpoint_files import CheckpointError
 from operators.engine_child import EngineChild
 from operators.isolate import Bounds
-from operators.speech_checkpoints import CheckpointError
 from operators.speech_engine import Samples, SpeechEngine, Transcript
 from operators.speech_engines import check_engine, engine_revision, load_engine, speech_name
 from operators.speech_models import is_folder, model_folder

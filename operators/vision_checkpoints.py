@@ -1,0 +1,120 @@
+"""Whether a folder holds a vision-language model that transformers can load, found out without loading it.
+
+What usually is wrong (files that are missing, cut short, of another format or another model)
+shows in names and headers.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from operators.checkpoint_files import CheckpointError, listed, read_json, read_safetensors, weight_files
+from operators.visual_tokens import families, rule_of_folder
+
+_TAKE = (
+    "Take a folder as transformers saves it: config.json, model.safetensors, tokenizer files, "
+    "preprocessor_config.json"
+)
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "model.pt")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
+
+
+def check_vision_checkpoint(folder: Path) -> None:
+    """Refuse a folder that cannot be loaded as a vision-language model of a known family.
+
+    Args:
+        folder: As configured, or in the cache.
+
+    Raises:
+        CheckpointError: It cannot be loaded; the message says what is wrong.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.exists() else "nothing"
+        msg = (
+            f"Wanted a folder with a vision-language model at {folder}; found {found}. Correct vision.model."
+        )
+        raise CheckpointError(msg)
+    if not (folder / "config.json").is_file():
+        raise _refusal(folder, f"no config.json, but {listed(folder)}")
+    _check_code(folder)
+    _check_family(folder)
+    _check_weights(folder)
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise _refusal(folder, f"no tokenizer in it ({', '.join(_TOKENIZERS)})")
+    _check_processor(folder)
+
+
+def context_tokens(folder: Path) -> int | None:
+    """Return how many tokens a model takes in and gives out together; None where it does not say.
+
+    Raises:
+        CheckpointError: There is no config.json that can be read.
+    """
+    if not (folder / "config.json").is_file():
+        raise _refusal(folder, "no config.json")
+    return context_of(_read(folder, "config.json"))
+
+
+def context_of(config: Mapping[str, Any]) -> int | None:
+    """Return how many tokens a model takes by its config.json; None where it does not say."""
+    for part in (config.get("text_config"), config):
+        if isinstance(part, dict) and isinstance(most := part.get("max_position_embeddings"), int):
+            return most
+    return None
+
+
+def _check_code(folder: Path) -> None:
+    """Refuse a model that comes with code of its own, which would run with the user's rights."""
+    for name in _SETTINGS:
+        if (folder / name).is_file() and (mapped := _read(folder, name).get("auto_map")):
+            classes = ", ".join(sorted(mapped)) if isinstance(mapped, dict) else str(mapped)
+            raise _refusal(
+                folder,
+                f"a model that needs code of its own, which is never run (auto_map in {name}: {classes})",
+                "Take the version for transformers itself, often named with -hf",
+            )
+
+
+def _check_family(folder: Path) -> None:
+    kind = _read(folder, "config.json").get("model_type")
+    if kind not in families():
+        raise _refusal(
+            folder,
+            f"a model of the type {kind!r}",
+            f"Take one of a family that is known here: {', '.join(families())}",
+        )
+
+
+def _check_weights(folder: Path) -> None:
+    if not weight_files(folder) and not (folder / "model.safetensors.index.json").is_file():
+        if pickles := [name for name in _PICKLES if (folder / name).is_file()]:
+            raise _refusal(
+                folder,
+                f"{pickles[0]} alone, a format that can run any code when it is opened",
+                "Save it as safetensors with model.save_pretrained(FOLDER), where you trust the file",
+            )
+        raise _refusal(folder, f"no weights (model.safetensors), but {listed(folder)}")
+    if not read_safetensors(folder, lambda found: _refusal(folder, found)):
+        raise _refusal(folder, "weights of nothing: model.safetensors is empty")
+
+
+def _check_processor(folder: Path) -> None:
+    whole = folder / "processor_config.json"
+    nested = whole.is_file() and isinstance(_read(folder, whole.name).get("image_processor"), dict)
+    if not nested and not (folder / "preprocessor_config.json").is_file():
+        raise _refusal(folder, "no preprocessor_config.json, which says how pictures are scaled")
+    try:
+        rule_of_folder(folder)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _refusal(folder, f"files that do not say how pictures become tokens ({error})") from None
+
+
+def _read(folder: Path, name: str) -> Mapping[str, Any]:
+    return read_json(folder / name, lambda found: _refusal(folder, found))
+
+
+def _refusal(folder: Path, found: str, advice: str = _TAKE) -> CheckpointError:
+    return CheckpointError(
+        f"Wanted a vision-language model for transformers in {folder}; found {found}. {advice}."
+    )
