@@ -127,9 +127,65 @@ class Speech(Section):
 class Vision(Section):
     """Captions by a vision-language model."""
 
-    engine: Literal["off"] = "off"
-    """No vision engine exists in this version."""
+    engine: Literal["off", "transformers", "vllm", "openai"] = "off"
+    """`transformers` (extra `gloss[transformers]`) runs the model in the worker; `vllm` (extra
+    `gloss[vllm]`) on GPUs through Ray's own pipeline; `openai` asks any server of that protocol
+    (vLLM, llama.cpp, Ollama, a cloud) and needs no weights here."""
     model: str | None = None
+    """Name (`Qwen/Qwen2-VL-2B-Instruct`) or folder; for `openai` what the server calls it."""
+    revision: str | None = None
+    """Git revision of a model by name; null takes what the cache holds, else the newest. A run
+    puts here what it found."""
+    precision: Literal["auto", "float16", "bfloat16", "float32"] = "auto"
+    """`auto` is float32 on CPUs, bfloat16 on GPUs."""
+    base_url: str | None = None
+    """Of the server, for `openai`: `http://127.0.0.1:8000/v1`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the server's key; the key itself is never
+    written anywhere. Unset means that none is sent."""
+    timeout_seconds: float = Field(120.0, gt=0)
+    """For one answer of the server."""
+    requests_per_minute: float = Field(0.0, ge=0)
+    """Most requests to the server, of all workers together; 0 is no limit."""
+    concurrency: int = Field(8, ge=1, le=1024)
+    """Requests to the server at once, of each worker."""
+    family: str | None = None
+    """How visual tokens are counted where the checkpoint is not here to tell (`openai`, `vllm`):
+    a `model_type` such as `qwen2_vl`, or null for tiles of 512 pixels, as OpenAI counts them."""
+    max_visual_tokens: int = Field(1024, ge=16)
+    """Visual tokens of one clip or page: frames, size and details share them."""
+    max_frames: int = Field(8, ge=1, le=256)
+    """Most frames of a clip that are shown whole."""
+    max_details: int = Field(4, ge=0, le=32)
+    """Most parts that are shown enlarged besides, where small or dense text stands; 0 shows none."""
+    max_quoted_tokens: int = Field(512, ge=0)
+    """Tokens of what was read and said that are quoted to the model."""
+    max_new_tokens: int = Field(160, ge=8)
+    """Longest answer to `caption`; `read` gets eight times as many."""
+    tries: int = Field(3, ge=1, le=10)
+    """How often a model is asked whose answer is empty, runs in a loop, is cut off or a refusal."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """0 is greedy: the same picture gives the same words."""
+    seed: int = 0
+    """Of what is drawn at random, in later tries and above temperature 0."""
+    language: str | None = None
+    """To answer in (`en`); null takes the language of the asset where that is known."""
+    pages: Literal["caption", "read", "off"] = "caption"
+    """What is asked about pages of documents and picture files: `caption` describes them, `read`
+    transcribes text, tables and charts, `off` leaves them out."""
+    videos: bool = True
+    """Look at clips of videos."""
+    prompts: str | None = None
+    """Folder with prompts that take the place of Gloss's own: `caption.md`, `read.md`."""
+    input_price: float = Field(0.0, ge=0)
+    """Price of a million tokens that go in, for the estimate and `--max-cost`."""
+    output_price: float = Field(0.0, ge=0)
+    """Price of a million tokens that come out."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether a vision-language model is asked at all."""
+        return self.engine != "off"
 
 
 class Summary(Section):
@@ -199,6 +255,29 @@ class Resources(Section):
     """Pieces recognised together; 0 takes 4 on CPUs, 16 on GPUs."""
     speech_memory_bytes: int = Field(6 << 30, ge=256 << 20)
     """Resident memory at which the process of a speech engine is replaced."""
+
+    vision_cpus: float = Field(0.5, gt=0)
+    vision_gpus: float = Field(0.0, ge=0)
+    vision_workers: int = Field(0, ge=0)
+    """Actors that hold a vision-language model; 0 takes one for each `vision_threads` cores (or each
+    GPU share)."""
+    vision_threads: int = Field(4, ge=1)
+    """Threads inside each model on a CPU, of as many cores as there are: each model is a copy of
+    some gigabytes, so that few with many threads are better than many."""
+    vision_batch: int = Field(0, ge=0, le=1024)
+    """Most clips or pages of a batch; 0 takes 2 on CPUs, 16 on GPUs."""
+    vision_batch_tokens: int = Field(0, ge=0)
+    """Most tokens of a batch, padding and answers included; 0 takes 4,096 on CPUs, 32,768 on GPUs."""
+    vision_memory_bytes: int = Field(24 << 30, ge=256 << 20)
+    """Resident memory at which the process of a model is replaced."""
+
+    def looks_per_batch(self) -> int:
+        """Return how many clips or pages a vision-language model is shown together, at most."""
+        return self.vision_batch or (16 if self.vision_gpus else 2)
+
+    def tokens_per_batch(self) -> int:
+        """Return how many tokens a batch of a vision-language model holds, at most."""
+        return self.vision_batch_tokens or (32_768 if self.vision_gpus else 4_096)
 
     def pieces_per_batch(self) -> int:
         """Return how many pieces of sound are recognised together."""
@@ -278,7 +357,14 @@ PROFILES: dict[str, dict[str, Any]] = {
     "gpu": {
         "ocr": {"engine": "paddleocr"},
         "speech": {"engine": "faster-whisper", "model": "large-v3-turbo"},
-        "resources": {"ocr_gpus": 0.25, "ocr_cpus": 1.0, "speech_gpus": 0.25, "speech_cpus": 0.5},
+        "resources": {
+            "ocr_gpus": 0.25,
+            "ocr_cpus": 1.0,
+            "speech_gpus": 0.25,
+            "speech_cpus": 0.5,
+            "vision_gpus": 1.0,
+            "vision_cpus": 1.0,
+        },
     },
 }
 """What each profile changes of the defaults."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.failure import Failure
+from schemas.look import Look
 
 
 class Kind(StrEnum):
@@ -33,6 +34,9 @@ class UnitKind(StrEnum):
     SPEECH = "speech"
     """A stretch of the sound of a video or audio asset, `[start_seconds, end_seconds)`; what is
     said across its end belongs to it."""
+    LOOK = "look"
+    """One clip or page, to be looked at by a vision-language model. Looks are planned once the
+    rest of the asset has been read, and are numbered after its other units."""
     NOTHING = "nothing"
     """A placeholder: the asset has nothing to decode (failed probe, sound that nobody reads)."""
 
@@ -107,6 +111,8 @@ class Asset:
     sidecar_hash: str = ""
     """Digest of the bytes of all sidecars; empty without any."""
     unit_count: int = 1
+    look_count: int = 0
+    """How many of its units, the last ones, are looks of a vision-language model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,8 @@ class Unit:
     of sound all of the rest."""
     page: int | None = None
     """1-based."""
+    look: Look | None = None
+    """What is to be shown and told, for a unit of kind `LOOK`."""
 
 
 @dataclass(frozen=True, slots=True)

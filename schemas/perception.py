@@ -8,18 +8,10 @@ and utterances and drop pixels and samples, so that rows shrink as they travel.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from schemas.box import Box
 from schemas.failure import Failure
+from schemas.look import Caption, Shown
 from schemas.media import Asset, Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle in fractions (0-1) of the upright picture; `x1`, `y1` exclusive."""
-
-    x0: float
-    y0: float
-    x1: float
-    y1: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +179,10 @@ class Perception:
     pieces: list[Piece] = field(default_factory=list)
     """In order of time; empty once recognised."""
     utterances: list[Utterance] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+    """Pictures for a vision-language model, in the order of the look; empty once looked at."""
+    captions: list[Caption] = field(default_factory=list)
+    """What it said: at most one for a unit."""
     failures: list[Failure] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     sampled: int = 0
@@ -203,6 +199,6 @@ class Perception:
     """What this result depends on, as one id; empty where it is not worth keeping."""
     stage: str = ""
     """The last stage it depends on: `decode`, `ocr` where pictures have to be recognised, `asr` where
-    speech has."""
+    speech has, `vlm` for what a vision-language model said."""
     recalled: bool = False
     """It was not computed by this run but found in the lake."""

@@ -12,6 +12,7 @@ once, and rows of a commit that was never finished are never seen.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.look import Caption
 from schemas.media import Asset, Unit
 from schemas.perception import Utterance, View, Word
 
@@ -72,6 +73,8 @@ class AssetRow:
     write_id: str
     plan_id: str = ""
     """Its row in `plans`, empty where probing found something wrong."""
+    caption_version: str = ""
+    """From the vision configuration, its prompts and model; empty where no model has looked (yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,23 @@ class ClipRow:
     summary_version: str
     caption: str | None
     """The vision-language model's words; null without one."""
+    caption_engine: str | None
+    """The engine and its model (`transformers:Qwen2-VL-2B-Instruct`)."""
+    caption_revision: str | None
+    """Which weights, or what the server calls its model."""
+    caption_prompt: str | None
+    """Name of the prompt and a hash of its text (`caption@1f0c…`)."""
+    caption_doubts: list[str]
+    """Why the caption may be wrong: cut_off, echo, copy…"""
+    planned_visual_tokens: int | None
+    """What its pictures were planned to cost; null for a caption that is the clip's before it, because the
+    same picture goes on…"""
+    visual_tokens: int | None
+    """…and what they did; null also where a server does not tell."""
+    planned_text_tokens: int | None
+    input_tokens: int | None
+    """All that went into the model, pictures and every try included."""
+    output_tokens: int | None
     ocr_text: str | None
     """All text seen, in reading order, a line each; text that stays on screen once."""
     transcript: str | None
@@ -267,11 +287,12 @@ class UnitRow:
     size_bytes: int
     """Of the file; files of another size need not be looked for here."""
     stage: str
-    """The last stage it depends on: decode (text layers, subtitles), ocr or asr."""
+    """The last stage it depends on: decode (text layers, subtitles), ocr, asr or vlm."""
     unit: Unit
     views: list[View]
     cuts: list[float]
     utterances: list[Utterance]
+    captions: list[Caption]
     sampled: int
     sound_seconds: float
     speech_seconds: float
@@ -370,6 +391,16 @@ class RunRow:
     """Assets of the lake whose file is no longer below the sources."""
     pruned: int = 0
     """How many of them were removed."""
+    captions: int = 0
+    """Clips and pages that a vision-language model was shown."""
+    planned_visual_tokens: int = 0
+    """What their pictures were planned to cost…"""
+    visual_tokens: int = 0
+    """…and what they did, as far as the engine tells."""
+    planned_text_tokens: int = 0
+    input_tokens: int = 0
+    """All that went in, pictures and every try included."""
+    output_tokens: int = 0
 
 
 TABLES: dict[str, type] = {
