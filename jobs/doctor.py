@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.text import Text
 
 from jobs.output import EXIT_BROKEN, EXIT_OK, check_format, complain, console, emit_json, grid, size
-from schemas.config import ConfigError, Ocr, Speech
+from schemas.config import ConfigError, Ocr, Speech, Vision
 
 _DECODERS = {
     "video": ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "prores", "theora"),
@@ -188,8 +188,8 @@ def _engines() -> Iterator[Check]:
             needed=engine == "rapidocr",
         )
     yield from _speech()
-    for section in ("vision", "embedding"):
-        yield Check("engines", section, False, "none", "Not part of this version.")
+    yield from _vision()
+    yield Check("engines", "embedding", False, "none", "Not part of this version.")
 
 
 def _speech() -> Iterator[Check]:
@@ -213,6 +213,38 @@ def _speech() -> Iterator[Check]:
         bool(models),
         ", ".join(models) or "none in the cache",
         f"gloss models pull {Speech.default_model()}; without them words come from subtitles alone.",
+    )
+
+
+def _vision() -> Iterator[Check]:
+    from operators.vision_engines import check_vision
+    from operators.vision_models import EXAMPLES, installed_vision
+
+    gpu = bool(gpu_names())
+    for engine in ("transformers", "vllm"):
+        problem = check_vision(Vision.model_validate({"engine": engine, "model": EXAMPLES[0]}), gpu or None)
+        if problem is None and engine == "vllm" and not gpu:
+            problem = "It needs a GPU; on CPUs take vision.engine=transformers."
+        ready = "ready" if gpu else "ready, on CPUs"
+        yield Check(
+            "engines",
+            f"vision.engine={engine}",
+            problem is None,
+            ready if problem is None else "cannot run",
+            problem or "",
+        )
+    yield Check("engines", "vision.engine=openai", True, "ready; needs vision.base_url of a server")
+    torchvision = _version("torchvision") or "missing"
+    yield Check(
+        "engines", "torchvision", True, f"{torchvision}; not needed, frames of a clip are shown as pictures"
+    )
+    models = [model.name for model in installed_vision()]
+    yield Check(
+        "engines",
+        "vision weights",
+        bool(models),
+        ", ".join(models) or "none in the cache",
+        f"gloss models pull --vision {EXAMPLES[0]}, or a folder by vision.model.",
     )
 
 

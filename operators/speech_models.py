@@ -4,26 +4,18 @@ A model is a folder, or a name that stands for a repository on the Hugging Face 
 first item the driver finds it, fetches it if it has to, refuses it if no engine could read it,
 and pins what it found: the commit, or a digest of the folder. Every worker then loads exactly
 that, from the cache of its own node; one that does not have it fetches the same commit.
-
-Without a network all of this must end in seconds: the hub's own client waits and tries again,
-so one short question is asked first.
 """
 
 import difflib
-import functools
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from operators.speech_checkpoints import CheckpointError, check_checkpoint, is_checkpoint, knows_languages
+from operators.checkpoint_files import CheckpointError
+from operators.hub import ModelError, Say, cached, digest_of_files, fetch_files, is_commit, is_path, snapshots
+from operators.speech_checkpoints import check_checkpoint, is_checkpoint, knows_languages
 from schemas.config import Config, ConfigError, Speech
-from schemas.ids import content_hash, digest
-
-REACH_SECONDS = 2.5
-"""For the hub to answer a first question; its client tries twice."""
-
-Say = Callable[[str], None]
 
 _FILES: Mapping[str, Sequence[str]] = {
     "faster-whisper": (
@@ -81,10 +73,6 @@ _ORIGINALS = {"large-v1": "openai/whisper-large"}
 ENGINES = tuple(_FILES)
 
 
-class ModelError(Exception):
-    """A model is not here and could not be fetched; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A model that can be fetched by a short name."""
@@ -104,9 +92,7 @@ def offers() -> list[Offer]:
 
 def is_folder(model: str) -> bool:
     """Tell whether a model is meant as a folder: written like a path, or there and no known name."""
-    if model.startswith(("/", "./", "../", "~")) or model in (".", ".."):
-        return True
-    return _short(model) not in _SIZES_MB and Path(model).exists()
+    return is_path(model) or (_short(model) not in _SIZES_MB and Path(model).exists())
 
 
 def model_name(speech: Speech) -> str:
@@ -295,24 +281,9 @@ def model_revision(speech: Speech) -> str:
     return cached.name
 
 
-def is_commit(revision: str) -> bool:
-    """Tell whether a revision is a commit rather than a branch or a tag."""
-    return len(revision) == 40 and set(revision) <= set("0123456789abcdef")
-
-
 def folder_digest(folder: Path, engine: str) -> str:
-    """Hash the files of a model that an engine reads; 3 GB take five seconds."""
-    paths = sorted({path for pattern in _FILES[engine] for path in folder.glob(pattern) if path.is_file()})
-    return _digest(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
-
-
-@functools.lru_cache(maxsize=8)
-def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    parts = []
-    for path, _, _ in files:
-        with path.open("rb") as file:
-            parts += [path.name, content_hash(file)]
-    return digest("model", *parts)
+    """Hash the files of a model that an engine reads."""
+    return digest_of_files(folder, _FILES[engine])
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,30 +305,22 @@ class Installed:
 
 def installed_models() -> list[Installed]:
     """List the Whisper models in the cache of the hub's client."""
-    from huggingface_hub import CacheNotFound, scan_cache_dir
-
-    try:
-        repos = scan_cache_dir(_cache()).repos
-    except CacheNotFound:
-        return []
     models = [
         Installed(
-            name=repo.repo_id,
+            name=one.repo,
             engine=engine,
-            bytes=revision.size_on_disk,
-            revision=revision.commit_hash,
-            refs=tuple(sorted(revision.refs)),
-            folder=str(revision.snapshot_path),
-            problem=checkpoint_problem(revision.snapshot_path, engine),
+            bytes=one.bytes,
+            revision=one.revision,
+            refs=one.refs,
+            folder=str(one.folder),
+            problem=checkpoint_problem(one.folder, engine),
         )
-        for repo in repos
-        for revision in repo.revisions
+        for one in snapshots()
         for engine in ENGINES
-        if repo.repo_type == "model" and is_checkpoint(revision.snapshot_path, engine)
+        if is_checkpoint(one.folder, engine)
     ]
     # Other programs keep other models there.
-    whispers = [one for one in models if one.problem is None or "whisper" in one.name.lower()]
-    return sorted(whispers, key=lambda one: (one.name, one.revision))
+    return [one for one in models if one.problem is None or "whisper" in one.name.lower()]
 
 
 def checkpoint_problem(folder: Path, engine: str) -> str | None:
@@ -378,19 +341,9 @@ def cached_folder(model: str, engine: str, revision: str | None = None) -> Path 
 
 
 def _cached(repo: str, engine: str, revision: str | None) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = Path(
-            snapshot_download(
-                repo, revision=revision, allow_patterns=list(_FILES[engine]), local_files_only=True
-            )
-        )
-    except LocalEntryNotFoundError:
-        return None
+    folder = cached(repo, _FILES[engine], revision)
     # A download that broke off leaves a folder with the small files in it.
-    return folder if is_checkpoint(folder, engine) else None
+    return folder if folder is not None and is_checkpoint(folder, engine) else None
 
 
 def fetch(repo: str, engine: str, revision: str | None, say: Say) -> Path:
@@ -410,65 +363,7 @@ def fetch(repo: str, engine: str, revision: str | None, say: Say) -> Path:
             else than it says.
         CheckpointError: The repository holds nothing that the engine reads.
     """
-    from faster_whisper.utils import disabled_tqdm
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils.tqdm import tqdm
-
-    files = _listing(repo, engine, revision)
-    say(f"Fetching {repo} from {_endpoint()}, {sum(files.values()) / 1e6:.0f} MB.")
-    try:
-        # What is in the cache already may be damaged, which only the comparison shows.
-        for _ in range(2):
-            folder = Path(
-                snapshot_download(
-                    repo,
-                    revision=revision,
-                    allow_patterns=list(_FILES[engine]),
-                    tqdm_class=tqdm if sys.stderr.isatty() else disabled_tqdm,
-                )
-            )
-            if not (different := _drop_different(repo, folder)):
-                return folder
-    except Exception as error:  # the client's exceptions differ from version to version
-        msg = (
-            f"Wanted {repo} from {_endpoint()}; the transfer broke off ({_reason(error)}). Try again: "
-            "what has arrived whole is kept."
-        )
-        raise ModelError(msg) from error
-    msg = (
-        f"Wanted {repo} from {_endpoint()}; {', '.join(different)} came twice with another checksum than "
-        "the hub states, and was removed. Look at what lies between: a proxy, a mirror, the disk."
-    )
-    raise ModelError(msg)
-
-
-def _listing(repo: str, engine: str, revision: str | None) -> dict[str, int]:
-    """Ask the hub what there is to fetch: bytes by file. This also finds out whether it answers."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils._paths import filter_repo_objects
-
-    try:
-        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=REACH_SECONDS)
-    except GatedRepoError as error:
-        msg = f"Wanted {repo} from {_endpoint()}; it wants a login: accept its terms there and set HF_TOKEN."
-        raise ModelError(msg) from error
-    except RevisionNotFoundError as error:
-        msg = f"Wanted revision {revision} of {repo} from {_endpoint()}; it has none such."
-        raise ModelError(msg) from error
-    except RepositoryNotFoundError as error:
-        msg = f"Wanted {repo} from {_endpoint()}; it has none such, or it is private (HF_TOKEN)."
-        raise ModelError(msg) from error
-    except Exception as error:  # the client's exceptions differ from version to version
-        msg = (
-            f"Wanted {repo}{f' at {revision}' if revision else ''}; it is not in the cache ({_cache()}), and "
-            f"{_endpoint()} cannot be asked ({_reason(error)})."
-        )
-        raise ModelError(msg) from error
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    chosen = list(filter_repo_objects(sizes, allow_patterns=list(_FILES[engine])))
-    _refuse_wrong_kind(repo, engine, chosen, sizes)
-    return {name: sizes[name] for name in chosen}
+    return fetch_files(repo, _FILES[engine], revision, say, partial(_refuse_wrong_kind, repo, engine))
 
 
 def _refuse_wrong_kind(repo: str, engine: str, chosen: Sequence[str], all_files: Mapping[str, int]) -> None:
@@ -484,36 +379,3 @@ def _refuse_wrong_kind(repo: str, engine: str, chosen: Sequence[str], all_files:
     names = ", ".join(sorted(all_files)[:8]) or "no files"
     msg = f"Wanted a Whisper model for {engine} in {repo}; found {names}. {other}"
     raise CheckpointError(msg)
-
-
-def _drop_different(repo: str, folder: Path) -> list[str]:
-    """Remove files that are not what the hub says they are; its client compares sizes alone.
-
-    Returns:
-        Their names.
-    """
-    from huggingface_hub import HfApi
-
-    found = HfApi().verify_repo_checksums(repo, revision=folder.name).mismatches
-    for one in found:
-        path = folder / one["path"]
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-    return [one["path"] for one in found]
-
-
-def _reason(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
-def _endpoint() -> str:
-    from huggingface_hub import constants
-
-    return constants.ENDPOINT
-
-
-def _cache() -> str:
-    from huggingface_hub import constants
-
-    return constants.HF_HUB_CACHE

@@ -15,11 +15,12 @@ import torch
 from typer.testing import CliRunner
 
 from jobs.cli import app
-from operators.speech_checkpoints import CheckpointError, check_checkpoint
+from operators.checkpoint_files import CheckpointError
+from operators.hub import ModelError
+from operators.speech_checkpoints import check_checkpoint
 from operators.speech_engines import check_engine, engine_revision, load_engine, speech_name
 from operators.speech_models import (
     ENGINES,
-    ModelError,
     fetch,
     find_model,
     folder_digest,
@@ -442,7 +443,7 @@ def test_a_hub_that_does_not_answer_is_given_up_in_seconds(
     monkeypatch: pytest.MonkeyPatch, no_hub: str
 ) -> None:
     """A network that swallows what is sent does not hold up the start of a run."""
-    monkeypatch.setattr("operators.speech_models.REACH_SECONDS", 0.5)
+    monkeypatch.setattr("operators.hub.REACH_SECONDS", 0.5)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
