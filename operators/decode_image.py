@@ -45,14 +45,22 @@ def decode_image_frames(
     Raises:
         InputError: The file cannot be opened as a picture.
     """
-    # Each frame opens the file anew, so that the pixels of one are gone before the next.
-    with open_image(file, config.limits) as image:
-        try:
-            places = frames(image, config.limits)
-        except DECODING_ERRORS as error:
-            raise InputError(*explain(error, file)) from error
+    places = frames_of(file, config)
     for unit in units:
         yield _decode_frame(file, asset, unit, places, config)
+
+
+def frames_of(file: BinaryIO | str, config: Config) -> list[int]:
+    """List the frames of a picture file that are pages.
+
+    Raises:
+        InputError: The file cannot be opened as a picture.
+    """
+    with open_image(file, config.limits) as image:
+        try:
+            return frames(image, config.limits)
+        except DECODING_ERRORS as error:
+            raise InputError(*explain(error, file)) from error
 
 
 def _decode_frame(
@@ -63,9 +71,7 @@ def _decode_frame(
     failures: list[Failure] = []
     pixels = None
     try:
-        if page > len(places):
-            raise InputError(Reason.NO_CONTENT, f"Wanted frame {page}; the file has {len(places)}.")
-        pixels, loss = _read(file, places[page - 1], config)
+        pixels, loss = read_frame(file, places, page, config.documents.max_pixels, config)
         failures += [_failure(unit, page, loss)] if loss else []
     except InputError as error:
         failures.append(_failure(unit, page, error))
@@ -90,10 +96,27 @@ def is_blank(pixels: NDArray[np.uint8]) -> bool:
     return bool((pixels == pixels[0, 0]).all())
 
 
-def _read(file: BinaryIO | str, frame: int, config: Config) -> tuple[NDArray[np.uint8], InputError | None]:
-    """Decode one frame; if it breaks off, decode what is there and say so."""
+def read_frame(
+    file: BinaryIO | str, places: list[int], page: int, max_pixels: int, config: Config
+) -> tuple[NDArray[np.uint8], InputError | None]:
+    """Decode one frame upright; if it breaks off, decode what is there and say so.
+
+    Args:
+        file: a local path, or a stream that can be read and sought; it is not closed.
+        places: as `frames_of` gives them.
+        page: 1-based.
+        max_pixels: to which it is scaled down.
+        config: `limits` apply.
+
+    Raises:
+        InputError: Nothing of it can be decoded.
+    """
+    if page > len(places):
+        raise InputError(Reason.NO_CONTENT, f"Wanted frame {page}; the file has {len(places)}.")
+    # Each frame opens the file anew, so that the pixels of one are gone before the next.
+    frame = places[page - 1]
     try:
-        return _read_frame(file, frame, config), None
+        return _read_frame(file, frame, max_pixels, config), None
     except DECODING_ERRORS as error:
         reason, message = explain(error, file)
     except MemoryError as error:
@@ -102,7 +125,7 @@ def _read(file: BinaryIO | str, frame: int, config: Config) -> tuple[NDArray[np.
     loss = InputError(reason, message)
     try:
         with _lenient():
-            pixels = _read_frame(file, frame, config)
+            pixels = _read_frame(file, frame, max_pixels, config)
     except DECODING_ERRORS:
         raise loss from None
     if is_blank(pixels):
@@ -120,16 +143,16 @@ def _lenient() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
-def _read_frame(file: BinaryIO | str, frame: int, config: Config) -> NDArray[np.uint8]:
+def _read_frame(file: BinaryIO | str, frame: int, max_pixels: int, config: Config) -> NDArray[np.uint8]:
     with open_image(file, config.limits) as image:
         if frame:
             image.seek(frame)
             check_pixels(image, config.limits)
         # JPEG decodes to an eighth, a quarter or half at a fraction of time and memory.
-        image.draft(None, fit(image.size, config.documents.max_pixels))
+        image.draft(None, fit(image.size, max_pixels))
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
-        return to_rgb(image, config.documents.max_pixels)
+        return to_rgb(image, max_pixels)
 
 
 def fit(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:

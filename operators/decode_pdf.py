@@ -9,6 +9,7 @@ one is closed before the next is opened, and one that breaks does not take the o
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import BinaryIO
@@ -123,6 +124,17 @@ def _decode_page(document: pdfium.PdfDocument, asset: Asset, unit: Unit, config:
 
 
 def _read_page(document: pdfium.PdfDocument, number: int, config: Config) -> View | Picture:
+    with opened_page(document, number) as page:
+        return _perceive(page, number, config)
+
+
+@contextmanager
+def opened_page(document: pdfium.PdfDocument, number: int) -> Iterator[pdfium.PdfPage]:
+    """Load a page (1-based) with what is filled in, and close it at the end.
+
+    Raises:
+        InputError: CORRUPT or MEMORY; also for what goes wrong while the page is worked on.
+    """
     try:
         page = document[number - 1]
     except pdfium.PdfiumError as error:
@@ -134,7 +146,7 @@ def _read_page(document: pdfium.PdfDocument, number: int, config: Config) -> Vie
             pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
             page.close()
             page = document[number - 1]
-        return _perceive(page, number, config)
+        yield page
     except pdfium.PdfiumError as error:
         message = f"Page {number} cannot be read ({error}). Store the file with another program."
         raise InputError(Reason.CORRUPT, message) from error
@@ -319,8 +331,27 @@ def render_scale(size: tuple[float, float], detail: float, documents: Documents)
 def _render(
     page: pdfium.PdfPage, size: tuple[float, float], content: _Content, documents: Documents
 ) -> NDArray[np.uint8]:
+    return _rendered(page, render_scale(size, content.detail, documents))
+
+
+def render_page(page: pdfium.PdfPage, number: int, scale: float, limits: Limits) -> NDArray[np.uint8]:
+    """Render a page at so many pixels per point, or as many as the limits allow.
+
+    Returns:
+        (height, width, 3) RGB, as shown.
+
+    Raises:
+        InputError: TOO_LARGE for a picture on it that is.
+    """
+    _check_pictures(_look_at(page, limits), number, limits)
+    width, height = page.get_size()
+    return _rendered(
+        page, min(scale, math.sqrt(limits.pixels / (width * height)), _SIDE_PX / max(width, height))
+    )
+
+
+def _rendered(page: pdfium.PdfPage, scale: float) -> NDArray[np.uint8]:
     """Render a page as shown, (height, width, 3) RGB."""
-    scale = render_scale(size, content.detail, documents)
     bitmap = page.render(scale=scale, rev_byteorder=True, may_draw_forms=False)
     try:
         pixels: NDArray[np.uint8] = bitmap.to_numpy().copy()

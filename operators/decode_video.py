@@ -24,10 +24,11 @@ from operators.read_frames import Frame, FrameReader
 from operators.sample import Grid, Look, exact, on_screen
 from operators.scenes import SceneFinder, Step, find_cuts, histogram, settled, tone_distance
 from operators.upright import Converter, Turn
+from schemas.box import Box
 from schemas.config import Config
 from schemas.failure import Failure, InputError, Reason, Stage
 from schemas.media import Asset, Unit
-from schemas.perception import Box, Cost, Perception, Picture
+from schemas.perception import Cost, Perception, Picture
 
 _MISSING_SECONDS = Fraction(1)
 """An end that comes earlier than promised by less is rounding, not loss."""
