@@ -38,12 +38,36 @@ def require_fit(config: Config, cpus: float, gpus: float) -> None:
             "resources.ocr_workers, resources.speech_workers, or what each takes."
         )
         raise ConfigError(msg)
+    _require_vision(config, cpus, gpus)
     held = readers * use.ocr_cpus + listeners * use.speech_cpus
     if held + max(use.decode_cpus, use.probe_cpus) > cpus + _ROUNDING:
         msg = (
             f"{readers} OCR workers of resources.ocr_cpus={use.ocr_cpus:g} and {listeners} speech workers of "
             f"resources.speech_cpus={use.speech_cpus:g} leave too little of {cpus:g} cores to decode for "
             "them. Lower resources.ocr_workers, resources.speech_workers, or what each takes."
+        )
+        raise ConfigError(msg)
+
+
+def _require_vision(config: Config, cpus: float, gpus: float) -> None:
+    """Check the same for a vision-language model, which runs when readers and listeners have ended."""
+    use = config.resources
+    if not config.vision.looks or (config.vision.engine == "vllm" and gpus >= 1):
+        return
+    if config.vision.engine == "vllm":
+        msg = f"vision.engine=vllm wants a GPU; the cluster has {gpus:g}. Take transformers or openai."
+        raise ConfigError(msg)
+    workers = vision_workers(config, cpus, gpus)
+    if workers * use.vision_gpus > gpus + _ROUNDING:
+        msg = (
+            f"{workers} vision workers of resources.vision_gpus={use.vision_gpus:g} want more than the "
+            f"cluster's {gpus:g} GPUs. Lower resources.vision_workers or resources.vision_gpus."
+        )
+        raise ConfigError(msg)
+    if workers * use.vision_cpus + max(use.decode_cpus, use.probe_cpus) > cpus + _ROUNDING:
+        msg = (
+            f"{workers} vision workers of resources.vision_cpus={use.vision_cpus:g} leave too little of "
+            f"{cpus:g} cores to decode for them. Lower resources.vision_workers or resources.vision_cpus."
         )
         raise ConfigError(msg)
 
@@ -74,6 +98,17 @@ def speech_workers(config: Config, cpus: float, gpus: float) -> int:
     return _workers(
         room, use.speech_cpus, use.speech_threads, use.speech_gpus, cpus, gpus / 2 if both else gpus
     )
+
+
+def vision_workers(config: Config, cpus: float, gpus: float) -> int:
+    """Decide how many vision-language models to hold; a server needs one caller, however many cores."""
+    use, vision = config.resources, config.vision
+    if not vision.looks:
+        return 0
+    if use.vision_workers or vision.engine == "openai":
+        return use.vision_workers or 1
+    room = _room(config, cpus)
+    return _workers(room, use.vision_cpus, use.vision_threads, use.vision_gpus, cpus, gpus)
 
 
 def _room(config: Config, cpus: float) -> float:

@@ -24,7 +24,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-models = typer.Typer(help="Speech models: which are here, and fetching them.", no_args_is_help=True)
+models = typer.Typer(
+    help="Models of speech and vision: which are here, and fetching them.", no_args_is_help=True
+)
 app.add_typer(models, name="models")
 
 Lake = Annotated[str, typer.Option("--lake", metavar="URI", help="Folder or object-store URL of the lake.")]
@@ -92,6 +94,16 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove assets whose file is gone from the sources.")
     ] = False,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens", metavar="N", min=0, help="Show a model nothing if it takes more tokens."
+        ),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", metavar="PRICE", min=0, help="…or costs more, by vision.input_price."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and why.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -100,6 +112,7 @@ def ingest(
     Exit codes: 0 everything is in the lake; 3 some files failed (see the table failures); 2 wrong
     usage or configuration, found before any work; 1 the run itself broke, or was stopped.
     """
+    from jobs.caps import Caps
     from jobs.ingest import run_ingest
     from jobs.plan import Selection
     from jobs.since import parse_since
@@ -114,6 +127,7 @@ def ingest(
             effective,
             selection=selection,
             prune=prune,
+            caps=Caps(max_tokens, max_cost),
             dry_run=dry_run,
             verbose=verbose,
         )
@@ -299,31 +313,40 @@ def models_list(
     settings: Settings = None,
     format: Shape = "table",  # noqa: A002
 ) -> None:
-    """Show the speech models on this machine, and those that can be pulled."""
+    """Show the models on this machine, and those that can be pulled."""
     from jobs.models import run_models_list
     from schemas.config import load_config
 
     effective = load_config(profile, config, settings or [])
-    raise typer.Exit(run_models_list(effective.speech, format=format))
+    raise typer.Exit(run_models_list(effective.speech, effective.vision, format=format))
 
 
 @models.command("pull")
 def models_pull(
     name: Annotated[str, typer.Argument(metavar="NAME", help="small, large-v3-turbo, or a repository.")],
+    vision: Annotated[
+        bool,
+        typer.Option("--vision", help="A vision-language model (a repository) instead of one of speech."),
+    ] = False,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="faster-whisper or transformers.")
-    ] = "faster-whisper",
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="faster-whisper (default) or transformers; with --vision, transformers or vllm.",
+        ),
+    ] = None,
     revision: Annotated[
         str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit.")
     ] = None,
 ) -> None:
-    """Fetch a speech model into this machine's cache and check it.
+    """Fetch a model into this machine's cache and check it.
 
     Exit code 1 when it could not be fetched.
     """
     from jobs.models import run_models_pull
 
-    raise typer.Exit(run_models_pull(name, engine=engine, revision=revision))
+    raise typer.Exit(run_models_pull(name, vision=vision, engine=engine, revision=revision))
 
 
 def main() -> None:

@@ -60,6 +60,8 @@ class Group:
     """The time of ingest to state."""
     known_plans: frozenset[str]
     """Those of their plans that the lake holds already."""
+    captioned: bool
+    """Whether a vision-language model has looked at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,9 @@ def _compose_one(perceptions: list[Perception], group: Group) -> Composed:
     write_id = uuid.uuid4().hex
     config, run_id, at = group.config, group.run_id, group.at
     try:
-        return compose(perceptions, config, run_id=run_id, at=at, write_id=write_id)
+        return compose(
+            perceptions, config, run_id=run_id, at=at, write_id=write_id, captioned=group.captioned
+        )
     except Exception as error:  # the boundary that keeps one asset from taking its group along
         message = f"{type(error).__name__}: {error}. Please report this."
         failure = Failure(Stage.COMPOSE, Reason.INTERNAL, message)
@@ -140,6 +144,8 @@ class Committer:
         self.may_commit = may_commit
         self.plans: Index | None = None
         """Plans that the lake held when the run began."""
+        self.captioned = False
+        """Whether what is put has been looked at by a vision-language model; changes only after `flush`."""
         self._queue: queue.Queue[Complete | pa.Table | threading.Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -252,7 +258,7 @@ class Committer:
         plans = [plan_of(item.asset, self.config) for item in complete if _is_read(item.asset)]
         known = frozenset(self.plans.find(plans) if self.plans is not None else ())
         rows = [item.rows for item in complete]
-        group = Group(rows, self.config, self.run_id, datetime.now(UTC), known)
+        group = Group(rows, self.config, self.run_id, datetime.now(UTC), known, self.captioned)
         task = None if self._cluster_is_gone else _compose_task.remote(self.lake, group)
         self._composing.append(_Composing(task, group))
 

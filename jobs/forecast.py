@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from jobs.estimate import as_json, estimate
 from jobs.run import Task
 from operators.lake import Lake, file_list
-from operators.unit_id import STAGES, recipes, unit_id
+from operators.unit_id import recipes, stages_of, unit_id
 from operators.unit_store import open_store
 from schemas.arrow import arrow_schema, from_table
 from schemas.config import Config, differences
@@ -26,7 +27,7 @@ def print_forecast(lake: Lake, task: Task, config: Config) -> None:
 
 
 def forecast(lake: Lake, task: Task, config: Config) -> dict[str, Any]:
-    """Say what a run would do and why, without reading any file.
+    """Say what a run would do and why, without decoding any file.
 
     Args:
         lake: The lake; need not exist.
@@ -40,7 +41,7 @@ def forecast(lake: Lake, task: Task, config: Config) -> dict[str, Any]:
     planned = [item for item in work.todo if item.known_plan is not None]
     return {
         "discovered": len(discovery.listings) + len(discovery.skips) + len(discovery.unlisted),
-        "to_ingest": len(work.todo),
+        "to_ingest": len(work.todo) + len(work.captions),
         "because": work.reasons,
         "settings": _settings(lake, work.before, config),
         "units": _units(lake, planned, config) | {"files_to_be_probed": len(work.todo) - len(planned)},
@@ -50,7 +51,18 @@ def forecast(lake: Lake, task: Task, config: Config) -> dict[str, Any]:
         "cannot_be_listed": len(discovery.unlisted),
         "vanished": len(task.vanished),
         "to_prune": len(task.vanished) if task.prune else 0,
-    }
+    } | _captions(lake, task, config)
+
+
+def _captions(lake: Lake, task: Task, config: Config) -> dict[str, Any]:
+    """Say what captions will take, and whether that is allowed; reads the headers of new files."""
+    work, caps = task.work, task.caps
+    if not config.vision.looks:
+        return {}
+    found = estimate(lake, work.todo, work.captions, config)
+    tokens_allowed = caps.tokens is None or found.takes.tokens <= caps.tokens
+    cost_allowed = caps.cost is None or found.takes.cost(config.vision) <= caps.cost
+    return {"captions": as_json(found, config) | {"allowed": tokens_allowed and cost_allowed}}
 
 
 def _settings(lake: Lake, before: dict[str, int], config: Config) -> list[dict[str, Any]]:
@@ -90,7 +102,11 @@ def _units(lake: Lake, planned: list[Listing], config: Config) -> dict[str, int]
             counts["to_compute"] += len(plan.units) * wanted[plan.plan_id]
             continue
         units = [unit for unit in plan.units if unit.kind != UnitKind.NOTHING]
-        names = {unit_id(plan.asset, unit, config, stage): unit.index for unit in units for stage in STAGES}
+        names = {
+            unit_id(plan.asset, unit, config, stage): unit.index
+            for unit in units
+            for stage in stages_of(unit)
+        }
         held = len({names[name] for name in store.units.find(list(names))})
         counts["in_the_lake"] += held * wanted[plan.plan_id]
         counts["to_compute"] += (len(units) - held) * wanted[plan.plan_id]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from jobs.bury import bury_the_dead
+from jobs.caps import NO_CAPS, Caps, require_prices
 from jobs.forecast import print_forecast
 from jobs.plan import Selection, known_assets, known_skips, plan_work
 from jobs.run import EXIT_BROKEN, EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, Task, new_run_id, run
@@ -28,6 +29,7 @@ def run_ingest(
     *,
     selection: Selection | None = None,
     prune: bool = False,
+    caps: Caps = NO_CAPS,
     dry_run: bool = False,
     verbose: bool = False,
 ) -> int:
@@ -39,6 +41,7 @@ def run_ingest(
         config: The run's configuration.
         selection: Which part of the work is wanted; null means all.
         prune: Remove assets whose file is gone.
+        caps: What captions may cost.
         dry_run: Only print what would be done, and why.
         verbose: Show what Ray says.
 
@@ -47,17 +50,19 @@ def run_ingest(
         LakeError: The lake cannot be used, or another run is writing to it.
     """
     target = open_target(lake, config)
+    require_prices(caps, config.vision)
     config = settle(config, target)
     discovery = find(sources, target, config)
     if dry_run:
         task = _plan(target, sources, discovery, config, selection, prune) if target.exists() else None
-        print_forecast(target, task or _first(sources, discovery, config, selection), config)
+        task = task or _first(sources, discovery, config, selection)
+        print_forecast(target, replace(task, caps=caps), config)
         return EXIT_OK
     create(target)
     run_id = new_run_id()
     with Claim(target, run_id, what="ingest", wait_seconds=config.run.wait_seconds) as claim:
         bury_the_dead(target)
-        task = replace(_plan(target, sources, discovery, config, selection, prune), run_id=run_id)
+        task = replace(_plan(target, sources, discovery, config, selection, prune), run_id=run_id, caps=caps)
         return run(target, config, task, claim, verbose=verbose)
 
 

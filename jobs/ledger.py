@@ -8,7 +8,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from operators.fan_in import Complete, Header
+import pyarrow as pa
+
+from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
+from operators.fan_in import Complete, Header, looks
+from schemas.media import UnitKind
 from schemas.perception import Cost
 from schemas.tables import AssetRow, Count, StageCost
 
@@ -51,13 +55,37 @@ class Ledger:
             for cost in header.costs:
                 self._spend(cost)
 
+    def looked(self, header: Header) -> None:
+        """Count a look that has come back; the other units of its asset were counted when they were read."""
+        if header.unit.kind != UnitKind.LOOK:
+            return
+        self.perceived(header)
+        if header.recalled:
+            return
+        with self._lock:
+            for caption in header.captions:
+                self.totals["captions"] += 1
+                self.totals["planned_visual_tokens"] += caption.planned_visual_tokens
+                self.totals["planned_text_tokens"] += caption.planned_text_tokens
+                self.totals["visual_tokens"] += caption.visual_tokens or 0
+
     def completed(self, complete: Complete) -> None:
         """Count the failures of an asset, once, however often its units were handed out."""
-        failures = (item for items in complete.rows["failures"].to_pylist() for item in items)
+        self._fail(complete.rows)
+
+    def captioned(self, complete: Complete) -> None:
+        """Count the failures of the looks of an asset; those of its other units were counted before."""
+        self._fail(complete.rows.filter(looks(complete.rows)))
+
+    def _fail(self, rows: pa.Table) -> None:
+        failures = (item for items in rows["failures"].to_pylist() for item in items)
         with self._lock:
             self.failures.update(item["reason"] for item in failures)
 
     def _spend(self, cost: Cost) -> None:
+        if cost.stage in (INPUT_TOKENS, OUTPUT_TOKENS):
+            self.totals[cost.stage] += cost.items
+            return
         seconds_items_bytes = self._costs.setdefault(cost.stage, [0.0, 0, 0])
         seconds_items_bytes[0] += cost.seconds
         seconds_items_bytes[1] += cost.items

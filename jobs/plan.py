@@ -14,13 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from operators.compose import summary_version
 from operators.lake import Lake
 from operators.probe import fingerprint
-from operators.unit_id import perception_id
+from operators.unit_id import caption_version, perception_id
 from schemas import ids
 from schemas.config import Config
 from schemas.failure import Reason
-from schemas.media import Listing
+from schemas.media import Kind, Listing
 
-NEW, CHANGED, CONFIGURATION, AGAIN = "new", "changed", "configuration", "again"
+NEW, CHANGED, CONFIGURATION, CAPTIONS, AGAIN = "new", "changed", "configuration", "captions", "again"
 
 _PASSING = (Reason.LOST, Reason.UNREADABLE)
 """What failed because of a worker or a store may be well the next time, and is tried then."""
@@ -40,6 +40,8 @@ class Known:
     content_hash: str
     plan_id: str
     run_id: str
+    clip_count: int
+    caption_version: str
     in_passing: bool
     """Whether something of it failed for a reason that may have passed."""
 
@@ -62,8 +64,10 @@ class Work:
 
     todo: list[Listing]
     reasons: dict[str, int]
-    """How many files are new, changed, configured otherwise, or to be tried again because their
-    worker died or their store failed; selected or not."""
+    """How many files are new, changed, configured otherwise, without the captions that are wanted, or
+    to be tried again because their worker died or their store failed; selected or not."""
+    captions: list[Listing] = field(default_factory=list)
+    """Files that were read before, and that a vision-language model is to look at."""
     unchanged: list[Listing] = field(default_factory=list)
     unsupported: list[Listing] = field(default_factory=list)
     """Files that this version has looked at before and does not read."""
@@ -125,10 +129,12 @@ def plan_work(
         selection: Which part of it is wanted; null means all.
     """
     summaries = summary_version(config)
+    captions_of = {kind: caption_version(config, kind) for kind in ("", *Kind)}
     todo: list[Listing] = []
+    captions: list[Listing] = []
     unchanged: list[Listing] = []
     unsupported: list[Listing] = []
-    reasons = {NEW: 0, CHANGED: 0, CONFIGURATION: 0, AGAIN: 0}
+    reasons = {NEW: 0, CHANGED: 0, CONFIGURATION: 0, CAPTIONS: 0, AGAIN: 0}
     before: dict[str, int] = {}
     failed = 0
     for listing in listings:
@@ -140,7 +146,9 @@ def plan_work(
         elif held is None:
             reasons[NEW] += 1
             todo.append(listing)
-        elif (held.perception, held.summary_version) != (perception_id(config, held.kind), summaries):
+        elif (held.perception, held.summary_version) != (perception_id(config, held.kind), summaries) or (
+            held.caption_version and not caption_version(config, held.kind)
+        ):
             reasons[CONFIGURATION] += 1
             before[held.run_id] = before.get(held.run_id, 0) + 1
             todo.append(_as_known(listing, held) if held.fingerprint == mark else listing)
@@ -150,11 +158,26 @@ def plan_work(
         elif held.in_passing:
             reasons[AGAIN] += 1
             todo.append(listing)
+        elif held.status != "failed" and held.clip_count and held.caption_version != captions_of[held.kind]:
+            reasons[CAPTIONS] += 1
+            # What failed of a file is not kept: it is read again before a model looks at it.
+            (captions if held.status == "ok" and held.plan_id else todo).append(_as_known(listing, held))
         else:
             unchanged.append(listing)
             failed += held.status != "ok"
-    chosen = select(todo, selection or Selection())
-    return Work(chosen, reasons, unchanged, unsupported, len(todo) - len(chosen), failed, before)
+    chosen = select([*todo, *captions], selection or Selection())
+    left = len(todo) + len(captions) - len(chosen)
+    only = {id(listing) for listing in captions}
+    return Work(
+        todo=[listing for listing in chosen if id(listing) not in only],
+        reasons=reasons,
+        captions=[listing for listing in chosen if id(listing) in only],
+        unchanged=unchanged,
+        unsupported=unsupported,
+        unselected=left,
+        unchanged_failed=failed,
+        before=before,
+    )
 
 
 def _as_known(listing: Listing, held: Known) -> Listing:

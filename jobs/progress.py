@@ -29,6 +29,9 @@ class Progress:
         self.pages = 0
         self.spans = 0
         self.sounds = 0
+        self.looks = 0
+        self._awaiting = 0
+        """Files that a vision-language model is to look at, once it does."""
         self.failures = 0
         self.started = time.monotonic()
         self._note = "listing files"
@@ -78,6 +81,20 @@ class Progress:
         self._note = "working"
         self._line()
 
+    def begin_looks(self, files: int) -> None:
+        """So many files are now shown to a vision-language model: what is left is estimated anew."""
+        self.planned, self.done, self.started, self._awaiting = {}, 0, time.monotonic(), files
+
+    def look(self, header: Header) -> None:
+        """A unit has come back with its file; only looks count."""
+        self.planned[header.asset.asset_id] = header.asset.look_count
+        if header.unit.kind == UnitKind.LOOK:
+            self.done += 1
+            self.looks += 1
+            self.failures += len(header.failures)
+        self._note = "working"
+        self._line()
+
     def committed(self) -> None:
         """Assets have become visible."""
         self._line()
@@ -95,6 +112,7 @@ class Progress:
             f"{self.pages} pages",
             f"{self.spans} spans of video",
             *([f"{self.sounds} spans of sound"] if self.sounds else []),
+            *([f"{self.looks} clips and pages looked at"] if self.looks else []),
             f"{self.rate():.1f} units/s",
         ]
         if self.failures:
@@ -114,7 +132,7 @@ class Progress:
         if self.done < 10 or not seen:
             return None
         settled = sum(self.ledger.skipped.values())
-        files = max(self.ledger.discovered - settled, seen)
+        files = max(self._awaiting or self.ledger.discovered - settled, seen)
         expected = sum(self.planned.values()) * files / seen
         return max(0.0, expected - self.done) / self.rate()
 

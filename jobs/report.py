@@ -66,6 +66,8 @@ def report(
             "subtitles only. See: gloss models list",
             markup=False,
         )
+    if run.captions:
+        console.print(_looked(run), markup=False)
     console.print(f"Lake: {lake_uri}", markup=False)
     console.print(
         f'Next: gloss query "SELECT kind, title, summary FROM assets" --lake {lake_uri}', markup=False
@@ -87,6 +89,14 @@ def _heard(ledger: Ledger) -> str:
     return (
         f"Heard: {totals['sound_seconds']} s of sound, {totals['speech_seconds']} s of it with a voice, "
         f"{totals['worded_seconds']} s of that in words"
+    )
+
+
+def _looked(run: RunRow) -> str:
+    used = f" and {run.visual_tokens} used" if run.visual_tokens else ""  # servers do not tell
+    return (
+        f"Looked at: {run.captions} clips and pages; {run.planned_visual_tokens} visual tokens "
+        f"planned{used}, {run.input_tokens} tokens in all went in and {run.output_tokens} came out"
     )
 
 

@@ -1,6 +1,8 @@
 """One run: the work that a plan left, done on a cluster, with every file accounted for.
 
-perceive on the cluster -> fan in -> compose -> commit. Whatever goes wrong with a file is a row
+perceive on the cluster -> fan in -> compose -> commit, and then once more with captions, where a
+vision-language model is to look: it gets the machine for itself, knows what was read and said, and the
+words are in the lake before it begins. Whatever goes wrong with a file is a row
 in `failures`, and the rest goes on; whatever goes wrong with the run ends it with everything
 finished kept, so that the same command goes on from there.
 """
@@ -20,11 +22,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cluster.quiet import Terminal, quiet
+from jobs.awaiting import Awaiting, unanswered
 from jobs.budget import BudgetSpent, check_budget
+from jobs.caps import NO_CAPS, Caps, check_caps
 from jobs.ledger import Ledger, counts
 from jobs.plan import Work, skip_mark
 from jobs.progress import Progress
 from jobs.report import failures_of, report
+from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
 from operators.claim import Claim
 from operators.commit import put_run, put_skips, remove_assets, touch_assets
 from operators.content import copies_last, of_equal_size
@@ -34,7 +39,7 @@ from operators.lake import Lake
 from operators.probe import fingerprint
 from operators.source import local_uri
 from operators.unit_id import perception_id
-from operators.unit_store import open_store
+from operators.unit_store import UnitStore, open_store
 from schemas import ids
 from schemas.arrow import to_table
 from schemas.config import Config, ConfigError
@@ -65,6 +70,8 @@ class Task:
     """Assets of the lake whose file is gone."""
     prune: bool = False
     """Whether to remove them."""
+    caps: Caps = NO_CAPS
+    """What captions may cost."""
     run_id: str = field(default_factory=new_run_id)
 
 
@@ -170,6 +177,8 @@ class _Run:
         self.progress = progress
         self.fan_in = FanIn()
         self.waiting: dict[str, Listing] = {}
+        self.awaiting = Awaiting(config)
+        self.unread: list[Listing] = []
         self.skips: list[SkipRow] = []
         self.touched: list[Asset] = []
 
@@ -185,8 +194,8 @@ class _Run:
                 self.ledger.skip(reason, count)
         for skip in discovery.skips:
             self._skip(skip.uri, skip.reason, skip.message)
-        if work.todo or discovery.unlisted:
-            self._work(discovery, work.todo, verbose)
+        if work.todo or work.captions or discovery.unlisted:
+            self._work(task, verbose)
         self.claim.check()
         put_skips(self.lake, self._new_skips())
         touch_assets(self.lake, self.touched)
@@ -195,7 +204,7 @@ class _Run:
             remove_assets(self.lake, task.vanished)
             self.ledger.pruned = len(task.vanished)
 
-    def _work(self, discovery: Discovery, todo: Sequence[Listing], verbose: bool) -> None:
+    def _work(self, task: Task, verbose: bool) -> None:
         # Ray is slow to import and needed only when there is something to do.
         from cluster.resources import require_fit
         from cluster.session import ClusterGone, cluster_cpus, cluster_gpus, session
@@ -209,18 +218,20 @@ class _Run:
             committer = stack.enter_context(
                 Committer(self.lake, self.config, self.run_id, self._committed, self.claim.check)
             )
-            for item in discovery.unlisted:
+            for item in task.discovery.unlisted:
                 folder = unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message)
                 self._completed(folder, committer)
-            self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
             try:
-                self._perceive(todo, committer)
+                self._perceive(task.work.todo, committer)
+                self._caption(task, committer)
             except ClusterGone:
                 committer.cluster_is_gone()
                 raise
 
     def _perceive(self, todo: Sequence[Listing], committer: "Committer") -> None:
         """Hand files out: the first of each content, its copies, then with care what was lost."""
+        self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
+        self.awaiting = Awaiting(self.config, todo)
         first, copies = copies_last(todo, self._hashes(todo))
         self._pass(first, committer)
         self._pass(copies, committer)
@@ -230,6 +241,76 @@ class _Run:
         unfinished = self.fan_in.unfinished()
         for asset_id, listing in list(self.waiting.items()):
             self._completed(_give_up(listing, unfinished.get(asset_id), self.fan_in, self.config), committer)
+
+    def _caption(self, task: Task, committer: "Committer") -> None:
+        """Let a model look at what was perceived, now or by an earlier run, and has no captions yet."""
+        from jobs.chain import survey
+
+        if not self.config.vision.looks:
+            return
+        committer.flush()
+        todo = [*task.work.captions, *self.awaiting.ready()]
+        if not todo:
+            return
+        if task.caps:
+            self.progress.say("counting what the model will be shown")
+            check_caps(self._watched(survey(todo, self.config, self._store(todo))), self.config, task.caps)
+        self.progress.say("loading the vision-language model")
+        self.progress.begin_looks(len(todo))
+        if unread := self._look(todo, committer):
+            # A file of the store is lost or damaged: those assets are read anew.
+            self.fan_in = FanIn()
+            self._perceive(unread, committer)
+            committer.flush()
+            if self._look(self.awaiting.ready(), committer):
+                msg = "What was read could not be found again twice. Run gloss status --check on the lake."
+                raise RuntimeError(msg)
+
+    def _look(self, todo: Sequence[Listing], committer: "Committer") -> list[Listing]:
+        """Show files to the model; return those of which not all that was read is in the lake."""
+        from jobs.chain import caption, looks_per_call
+        from operators.vision_isolated import quiet_seconds
+
+        silence = quiet_seconds(self.config, looks_per_call(self.config))
+        self.fan_in, self.unread = FanIn(), []
+        self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
+        committer.captioned = True
+        for careful in (False, True):
+            left = list(self.waiting.values())
+            if not left:
+                break
+            if careful:
+                self.progress.say(f"looking at {len(left)} files again that a lost worker had")
+            committer.flush()
+            store = self._store(left)
+            for asset_id in self.waiting:
+                self.fan_in.forget(asset_id)
+            tables = caption(left, self.config, store, careful=careful)
+            for table in self._watched(tables, committer, silence):
+                committer.put_units(table)
+                for header, complete in self.fan_in.add(table):
+                    self.ledger.looked(header)
+                    self.progress.look(header)
+                    if complete is not None:
+                        self._looked(complete, committer)
+        unfinished = self.fan_in.unfinished()
+        for asset_id in list(self.waiting):
+            self._looked(unanswered(unfinished.get(asset_id), self.fan_in), committer)
+        committer.flush()
+        committer.captioned = False
+        return self.unread
+
+    def _looked(self, complete: Complete, committer: "Committer") -> None:
+        listing = self.waiting.pop(complete.asset.asset_id)
+        if complete.skipped is not None:
+            self.unread.append(replace(listing, known_plan=None, content_hash=None))
+            return
+        self.ledger.captioned(complete)
+        committer.put(complete)
+
+    def _store(self, listings: Sequence[Listing]) -> UnitStore:
+        store = open_store(self.lake, (listing.size_bytes for listing in listings))
+        return replace(store, held=self.awaiting.held)
 
     def _hashes(self, todo: Sequence[Listing]) -> dict[str, str]:
         from jobs.chain import hash_contents
@@ -260,7 +341,7 @@ class _Run:
                     self._completed(complete, committer)
 
     def _watched(
-        self, tables: Iterator[pa.Table], committer: "Committer | None" = None
+        self, tables: Iterator[pa.Table], committer: "Committer | None" = None, patience: float = 0.0
     ) -> Iterator[pa.Table]:
         from cluster.watch import watched
 
@@ -269,7 +350,7 @@ class _Run:
                 committer.check()
             check_budget(self.ledger, self.config.run)
 
-        return watched(tables, self.config.run.stall_seconds, look)
+        return watched(tables, max(self.config.run.stall_seconds, patience), look)
 
     def _perceived(self, header: Header) -> None:
         self.ledger.perceived(header)
@@ -279,6 +360,7 @@ class _Run:
         self.waiting.pop(complete.asset.asset_id, None)
         if complete.skipped is None:
             self.ledger.completed(complete)
+            self.awaiting.hold(complete)
             committer.put(complete)
             return
         if complete.skipped == SkipReason.UNCHANGED:
@@ -290,7 +372,8 @@ class _Run:
         self._skip(complete.asset.uri, complete.skipped, messages[0]["message"], mark)
 
     def _committed(self, rows: Sequence[AssetRow]) -> None:
-        self.ledger.committed(rows)
+        """Count what is done; what awaits captions is in the lake, and counts when it has them."""
+        self.ledger.committed(self.awaiting.committed(rows))
         self.progress.committed()
 
     def _skip(self, uri: str, reason: str, message: str, mark: str = "") -> None:
@@ -410,4 +493,10 @@ def _finished(row: RunRow, ended: _Ended, ledger: Ledger) -> RunRow:
         recalled=ledger.recalled,
         vanished=ledger.vanished,
         pruned=ledger.pruned,
+        captions=ledger.totals["captions"],
+        planned_visual_tokens=ledger.totals["planned_visual_tokens"],
+        visual_tokens=ledger.totals["visual_tokens"],
+        planned_text_tokens=ledger.totals["planned_text_tokens"],
+        input_tokens=ledger.totals[INPUT_TOKENS],
+        output_tokens=ledger.totals[OUTPUT_TOKENS],
     )

@@ -255,7 +255,8 @@ def _print_clip(screen: Console, row: dict[str, Any], told: list[dict[str, Any]]
     source = f" ({row['text_source']}{turned})" if row["text_source"] != "none" else ""
     title = f"  {one_line(row['title'])}" if row["title"] else ""
     screen.print(Text(f"{place(row)}{title}", style="bold").append(source, style="dim not bold"))
-    for text in (row["ocr_text"], row["caption"] and f"[{row['caption']}]"):
+    doubts = f" ({', '.join(row['caption_doubts'])}?)" if row["caption_doubts"] else ""
+    for text in (row["ocr_text"], row["caption"] and f"[{row['caption']}]{doubts}"):
         if text:
             screen.print(Text(_indented(text)))
     if told:

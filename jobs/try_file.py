@@ -23,6 +23,9 @@ from operators.discover import SourceError, discover
 from operators.ocr import Ocr
 from operators.probe import Probe
 from operators.speech_models import resolve_speech
+from operators.survey import Survey
+from operators.vision_models import resolve_vision
+from operators.vlm import Vlm
 from schemas.config import Config, ConfigError
 from schemas.failure import Failure, Reason, Stage
 from schemas.media import Listing, Planned, Unit, UnitKind
@@ -39,7 +42,7 @@ class Tried:
     """What came out of one unit, or of planning or composing the whole."""
 
     what: str
-    """span, page, speech, subtitles, or the stage: discover, probe, compose."""
+    """span, page, speech, subtitles, look, or the stage: discover, probe, compose."""
     page: int | None = None
     start_seconds: float | None = None
     end_seconds: float | None = None
@@ -109,7 +112,7 @@ def try_file(
     if isinstance(listing, Failure):
         yield Tried("discover", failures=[listing])
         return
-    config = resolve_speech(config, say)
+    config = resolve_vision(resolve_speech(config, say), say)
     plan = Probe(config)(listing)
     if plan[0].skipped is not None:
         for failure in plan[0].failures:
@@ -186,14 +189,28 @@ def _perceive(plan: Sequence[Planned], config: Config, *, whole: bool) -> Iterat
             (perception,) = asr(ocr([decoded]))
             yield _tried(perception, len(decoded.pictures))
             read.append(perception)
+    for looked in _look(read, config):
+        yield _tried(looked, len(looked.unit.look.glances) if looked.unit.look else 0)
+        read.append(looked)
     if whole:
         yield _composed(read, config)
+
+
+def _look(read: Sequence[Perception], config: Config) -> Iterator[Perception]:
+    """Show what was read to the vision-language model, if there is one."""
+    if not config.vision.looks:
+        return
+    units = Survey(config).looks(sorted(read, key=lambda item: item.unit.index))
+    decode, vlm = Decode(config), Vlm(config)
+    for decoded in decode(Planned(read[0].asset, units)) if units else ():
+        yield from vlm([decoded])
 
 
 def _tried(perception: Perception, pictures: int) -> Tried:
     unit = perception.unit
     texts = [line.text for view in perception.views for line in view.lines]
     texts += [utterance.text for utterance in perception.utterances]
+    texts += [caption.text for caption in perception.captions]
     return Tried(
         unit.kind,
         unit.page,
@@ -225,10 +242,12 @@ def _first(text: str) -> str:
 
 
 def _print(screen: Console, item: Tried) -> None:
-    spot = place(_place(item)) if item.what in ("span", "page", "speech") else item.what
+    spot = place(_place(item)) if item.what in ("span", "page", "speech", "look") else item.what
     shown = Text(f"{spot:<14} ", style="bold").append(f"{item.seconds:6.2f} s  ", style="dim not bold")
     if item.what == "speech":
         shown.append(f"{item.lines} utterances  ", style="not bold")
+    elif item.what == "look":
+        shown.append(f"{item.pictures} pictures shown  ", style="not bold")
     elif item.what in ("span", "page", "subtitles"):
         shown.append(f"{item.pictures} pictures, {item.lines} lines  ", style="not bold")
     screen.print(shown.append(one_line(item.words), style="not bold"))

@@ -5,10 +5,12 @@ result depends on what was perceived and on the configuration alone: the order i
 units came back, the machine and the clock do not show in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from operators.answered_tables import answered_tables
+from operators.compose_captions import captions_of, is_base, with_captions
 from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
 from operators.draft import Draft, UtteranceDraft, all_tokens
@@ -17,12 +19,13 @@ from operators.reproduce import reproduce
 from operators.segment import Segment
 from operators.summaries import Statement, Summaries, summarise, summary_text
 from operators.titles import file_title, metadata_title
-from operators.unit_id import perception_id
+from operators.unit_id import caption_version, perception_id
 from operators.unit_store import is_sound, plan_of
 from operators.words import inverse_frequencies
 from schemas.config import Config
 from schemas.failure import Failure
 from schemas.ids import digest
+from schemas.look import Caption
 from schemas.media import Asset, Kind, UnitKind
 from schemas.perception import Perception
 from schemas.tables import (
@@ -52,7 +55,7 @@ class Composed:
     text_regions: list[TextRegionRow] = field(default_factory=list)
     utterances: list[UtteranceRow] = field(default_factory=list)
     page_tables: list[PageTableRow] = field(default_factory=list)
-    """Empty: no operator finds tables yet."""
+    """Those that a vision-language model read out."""
     citations: list[CitationRow] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
 
@@ -73,7 +76,13 @@ def summary_version(config: Config) -> str:
 
 
 def compose(
-    perceptions: Sequence[Perception], config: Config, *, run_id: str, at: datetime, write_id: str
+    perceptions: Sequence[Perception],
+    config: Config,
+    *,
+    run_id: str,
+    at: datetime,
+    write_id: str,
+    captioned: bool = False,
 ) -> Composed:
     """Turn all units of one asset into its rows.
 
@@ -83,6 +92,7 @@ def compose(
         run_id: the run that composes.
         at: the time to state as that of ingest and of failures.
         write_id: the commit that the rows belong to.
+        captioned: Whether all looks that were planned are among the units.
 
     Returns:
         The rows. An asset of which nothing could be read has a row in `assets`, with status
@@ -101,22 +111,27 @@ def compose(
     if status == "failed":
         row = _asset_row(units, config, stamp, run_id, at, status, len(failures))
         return Composed(row, failures=failures)
-    draft = _draft(units, config)
+    draft = draft_of(units, config)
+    captions = captions_of(units, len(draft.clips))
+    language = language_of(draft, asset)
+    draft = with_captions(draft, captions)
     summaries = _summaries(draft, config)
     row = replace(
         _asset_row(units, config, stamp, run_id, at, status, len(failures)),
-        language=detect_language(_texts(draft), asset.language),
+        language=language,
         title=metadata_title(asset.title) or draft.title or file_title(asset.uri),
         summary=summary_text(summaries.asset),
         clip_count=len(draft.clips),
         segment_count=len(draft.segments),
+        caption_version=caption_version(config, asset.kind) if captioned else "",
     )
     return Composed(
         row,
         segments=_segment_rows(draft, summaries, units, stamp),
-        clips=_clip_rows(draft, summaries, stamp),
+        clips=_clip_rows(draft, summaries, captions, stamp),
         text_regions=_region_rows(draft, stamp),
         utterances=[_utterance_row(item, stamp) for item in draft.utterances],
+        page_tables=_table_rows(draft, captions, stamp),
         citations=_citation_rows(draft, summaries, stamp),
         failures=failures,
     )
@@ -160,12 +175,24 @@ def _in_order(perceptions: Sequence[Perception]) -> list[Perception]:
     return sorted(perceptions, key=lambda item: item.unit.index)
 
 
-def _draft(units: Sequence[Perception], config: Config) -> Draft:
-    if units[0].asset.kind in (Kind.DOCUMENT, Kind.IMAGE):
-        return compose_pages(units)
+def draft_of(units: Sequence[Perception], config: Config) -> Draft:
+    """Cut an asset into clips or pages with what was read and heard; captions play no part in it.
+
+    Args:
+        units: every unit of the asset once, in order; looks are passed over.
+        config: the run's configuration.
+    """
+    base = [unit for unit in units if is_base(unit)]
+    if base[0].asset.kind in (Kind.DOCUMENT, Kind.IMAGE):
+        return compose_pages(base)
     speech = config.speech
     distance = speech.speaker_distance if speech.listens and speech.speakers != "off" else None
-    return compose_timeline(units, config.sampling.clip_seconds, speech.prefer, distance)
+    return compose_timeline(base, config.sampling.clip_seconds, speech.prefer, distance)
+
+
+def language_of(draft: Draft, asset: Asset) -> str | None:
+    """Tell the main language of what was read and said."""
+    return detect_language(_texts(draft), asset.language)
 
 
 def _summaries(draft: Draft, config: Config) -> Summaries:
@@ -327,7 +354,9 @@ def _page_ranges(draft: Draft, units: Sequence[Perception]) -> list[tuple[int, i
     return list(zip(firsts, [*(page - 1 for page in firsts[1:]), last], strict=True))
 
 
-def _clip_rows(draft: Draft, summaries: Summaries, stamp: _Stamp) -> list[ClipRow]:
+def _clip_rows(
+    draft: Draft, summaries: Summaries, captions: Mapping[int, Caption], stamp: _Stamp
+) -> list[ClipRow]:
     segments = _segment_of(draft.segments)
     return [
         ClipRow(
@@ -341,7 +370,18 @@ def _clip_rows(draft: Draft, summaries: Summaries, stamp: _Stamp) -> list[ClipRo
             title=clip.title,
             summary=summary_text(summaries.clips[index]),
             summary_version=stamp.summary_version,
-            caption=None,
+            caption=caption.text if (caption := captions.get(index)) else None,
+            caption_engine=caption.engine if caption else None,
+            caption_revision=caption.revision if caption else None,
+            caption_prompt=f"{caption.prompt}@{caption.prompt_version}" if caption else None,
+            caption_doubts=caption.doubts if caption else [],
+            planned_visual_tokens=caption.planned_visual_tokens
+            if caption and caption.clip == index
+            else None,
+            visual_tokens=caption.visual_tokens if caption and caption.clip == index else None,
+            planned_text_tokens=caption.planned_text_tokens if caption and caption.clip == index else None,
+            input_tokens=caption.input_tokens if caption and caption.clip == index else None,
+            output_tokens=caption.output_tokens if caption and caption.clip == index else None,
             ocr_text=clip.ocr_text,
             transcript=clip.transcript,
             text_source=clip.text_source,
@@ -351,6 +391,23 @@ def _clip_rows(draft: Draft, summaries: Summaries, stamp: _Stamp) -> list[ClipRo
             write_id=stamp.write_id,
         )
         for index, clip in enumerate(draft.clips)
+    ]
+
+
+def _table_rows(draft: Draft, captions: Mapping[int, Caption], stamp: _Stamp) -> list[PageTableRow]:
+    return [
+        PageTableRow(
+            asset_id=stamp.asset_id,
+            version=stamp.version,
+            page=clip.page,
+            table=number,
+            html=table.html,
+            cells=table.cells,
+            write_id=stamp.write_id,
+        )
+        for index, clip in enumerate(draft.clips)
+        if clip.page is not None and index in captions and captions[index].prompt == "read"
+        for number, table in enumerate(answered_tables(captions[index].text))
     ]
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from operators.bisect_span import DEADLY, bisect_span, lost_stretch, merge_parts
 from operators.decode_image import decode_image_frames
+from operators.decode_look import decode_looks
 from operators.decode_pdf import decode_pdf_pages
 from operators.decode_sound import decode_sound
 from operators.decode_video import decode_span
@@ -121,6 +122,8 @@ def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterato
     try:
         with open_source(asset.uri, options) as file:
             match asset.kind:
+                case _ if units[0].kind == UnitKind.LOOK:
+                    yield from decode_looks(file, asset, units, config)
                 case Kind.DOCUMENT:
                     yield from decode_pdf_pages(file, asset, list(units), config)
                 case Kind.IMAGE:

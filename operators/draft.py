@@ -12,7 +12,8 @@ from operators.segment import Block, Segment
 from operators.sentences import Sentence
 from operators.summaries import Statement
 from operators.words import words
-from schemas.perception import Box, Line, Utterance
+from schemas.box import Box
+from schemas.perception import Line, Utterance
 
 TITLE_FORM = 0.3
 """Titles stand in a column of their own; a summary takes one only where there is no more."""

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.arrow import arrow_schema, from_table
 from schemas.failure import Failure
-from schemas.media import Asset, Unit
+from schemas.look import Caption
+from schemas.media import Asset, Unit, UnitKind
 from schemas.perception import Cost
 
 
@@ -24,6 +26,7 @@ class Header:
     unit: Unit
     failures: list[Failure]
     costs: list[Cost]
+    captions: list[Caption]
     sampled: int
     skipped: str | None
     recalled: bool
@@ -46,6 +49,11 @@ class Complete:
     rows: pa.Table
     """Its `Perception` rows, in order of their units."""
     skipped: str | None
+
+
+def looks(rows: pa.Table) -> pa.ChunkedArray:
+    """Tell which rows of `Perception` are looks of a vision-language model."""
+    return pc.equal(pc.struct_field(rows["unit"], "kind"), str(UnitKind.LOOK))
 
 
 class FanIn:

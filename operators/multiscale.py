@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.perception import Box, Line
+from schemas.box import Box
+from schemas.perception import Line
 
 FIRST_LOOK_PIXELS = 1_000_000
 """What the detector sees of a large picture at first; it takes 0.35 s of one core."""

@@ -52,8 +52,12 @@ class Probe:
     def __call__(self, listing: Listing) -> list[Planned]:
         """Plan one file. Never raises for what is in it: failures travel in the plan."""
         started = time.perf_counter()
+        return self._timed(self._plan(self._listed(listing), listing), started)
+
+    def _listed(self, listing: Listing) -> Asset:
+        """Say what is known of a file of which nothing has been read."""
         kind = kind_by_name(PurePosixPath(listing.uri).name)
-        asset = Asset(
+        return Asset(
             asset_id=ids.asset_id(listing.uri),
             version=ids.version(f"unread:{fingerprint(listing)}", "", perception_id(self.config, kind)),
             uri=listing.uri,
@@ -65,7 +69,18 @@ class Probe:
             etag=listing.etag,
             sidecars=listing.sidecars,
         )
-        return self._timed(self._plan(asset, listing), started)
+
+    def headers(self, listing: Listing) -> Asset | None:
+        """Say what the headers of a file tell, without hashing it; null when it cannot be read."""
+        asset = self._listed(listing)
+        try:
+            self._check_size(listing)
+            with self._open(listing.uri) as file:
+                sniffed = sniff(file.read(HEAD_BYTES), PurePosixPath(listing.uri).name)
+            asset = replace(asset, kind=str(sniffed.kind), container=sniffed.container)
+            return self._plan_kind(asset, sniffed)[0].asset
+        except (UnsupportedError, InputError, OSError):
+            return None  # the run itself will say why
 
     def _timed(self, tasks: list[Planned], started: float) -> list[Planned]:
         return [replace(tasks[0], seconds=time.perf_counter() - started), *tasks[1:]]

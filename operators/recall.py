@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from operators.decode import Decode, with_plan
-from operators.unit_id import ASR, DECODE, OCR, STAGES, unit_id
+from operators.unit_id import ASR, DECODE, OCR, VLM, stages_of, unit_id
 from operators.unit_store import UnitStore
 from schemas.config import Config
 from schemas.media import Planned, Unit, UnitKind
@@ -31,8 +31,30 @@ class Recall:
             # What the plan found travels with the first unit that comes out.
             yield perception if position else with_plan(perception, planned)
 
-    def _perceive(self, planned: Planned) -> Iterator[Perception]:
+    def known(self, planned: Planned) -> list[Perception]:
+        """Give those units of a task that need not be decoded; placeholders among them."""
         known = self._known(planned)
+        held = self._held(planned)
+        found = []
+        for unit in planned.units:
+            if unit.index in held:
+                found.append(held[unit.index])
+            elif unit.index in known:
+                found.append(_perception(planned, unit, known[unit.index]))
+            elif unit.kind == UnitKind.NOTHING and planned.skipped is None and not planned.failures:
+                found.append(Perception(planned.asset, unit))
+        return found
+
+    def _held(self, planned: Planned) -> dict[int, Perception]:
+        """Find units that something was wrong with in this very run."""
+        held = {} if self.store is None else self.store.held_units(planned.asset.asset_id)
+        return {
+            index: replace(perception, asset=planned.asset, costs=[], recalled=True)
+            for index, perception in held.items()
+        }
+
+    def _perceive(self, planned: Planned) -> Iterator[Perception]:
+        known = {perception.unit.index: perception for perception in self.known(planned)}
         wanted = _to_decode(planned.units, known)
         if wanted:
             for perception in self.decode(replace(planned, units=wanted, failures=[], seconds=0.0)):
@@ -40,7 +62,7 @@ class Recall:
                     yield self._named(perception)
         for unit in planned.units:
             if unit.index in known:
-                yield _perception(planned, unit, known[unit.index])
+                yield known[unit.index]
 
     def _known(self, planned: Planned) -> dict[int, UnitRow]:
         """Find the results of units, by index: of decoding where that was enough, else of a recogniser."""
@@ -51,7 +73,7 @@ class Recall:
             unit_id(asset, unit, self.config, stage): unit
             for unit in planned.units
             if unit.kind != UnitKind.NOTHING
-            for stage in STAGES
+            for stage in stages_of(unit)
         }
         rows = self.store.read_units(asset.content_hash, list(wanted))
         return {wanted[name].index: row for name, row in rows.items()}
@@ -60,7 +82,11 @@ class Recall:
         """Say what a result depends on, so that it can be kept."""
         if perception.skipped is not None or perception.unit.kind == UnitKind.NOTHING:
             return perception
-        stage = OCR if perception.pictures else ASR if perception.pieces else DECODE
+        stage = DECODE
+        if perception.unit.kind == UnitKind.LOOK:
+            stage = VLM
+        elif perception.pictures or perception.pieces:
+            stage = OCR if perception.pictures else ASR
         name = unit_id(perception.asset, perception.unit, self.config, stage)
         return replace(perception, unit_id=name, stage=stage)
 
@@ -80,6 +106,7 @@ def _perception(planned: Planned, unit: Unit, row: UnitRow) -> Perception:
         views=row.views,
         cuts=row.cuts,
         utterances=row.utterances,
+        captions=row.captions,
         sampled=row.sampled,
         sound_seconds=row.sound_seconds,
         speech_seconds=row.speech_seconds,

@@ -10,7 +10,7 @@ import shlex
 from schemas.config import Config
 from schemas.settings import as_settings
 
-_SECTIONS = ("sampling", "documents", "ocr", "speech", "limits")
+_SECTIONS = ("sampling", "documents", "ocr", "speech", "vision", "limits")
 """What decides whether and how a unit can be read."""
 
 

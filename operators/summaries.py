@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from operators.extract import Candidate, fit, pick, unit_vector
 from operators.sentences import ends_sentence
+from schemas.box import Box
 from schemas.config import Summary
-from schemas.perception import Box
 
 CLIP_CHARACTERS = 500
 SEGMENT_CHARACTERS = 900

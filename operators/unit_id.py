@@ -6,19 +6,20 @@ Whatever changes a result must be in its id; whatever does not must stay out of 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from operators import speech_engines
+from operators import speech_engines, vision_engines
 from operators.ocr_engines import engine_revision
+from operators.prompts import load_prompt
 from operators.voiceprints import speakers_revision
 from schemas import ids
-from schemas.config import Config, Speech
+from schemas.arrow import to_dict
+from schemas.config import Config, Speech, Vision
 from schemas.media import Asset, Kind, Unit, UnitKind
 
-DECODE, OCR, ASR = "decode", "ocr", "asr"
-STAGES = (DECODE, OCR, ASR)
-"""Stages a result may depend on: text layers and subtitles need no recogniser, nor does silence."""
+DECODE, OCR, ASR, VLM = "decode", "ocr", "asr", "vlm"
+"""Stages a result may depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Recipes:
     ocr: str
     sound: str
     asr: str
+    vision: str
     cuts: str
     """Where units begin and end."""
     plan: str
@@ -45,13 +47,17 @@ class Recipes:
                 return self.pages
             case UnitKind.SPEECH:
                 return self.sound
+            case UnitKind.LOOK:
+                return ""  # what is shown is all in the look
             case _:
                 return self.subtitles
 
 
 def recipes(config: Config) -> Recipes:
     """Digest what the stages of a run work by."""
-    return _recipes(config.model_dump_json(include={"sampling", "documents", "ocr", "speech", "limits"}))
+    return _recipes(
+        config.model_dump_json(include={"sampling", "documents", "ocr", "speech", "vision", "limits"})
+    )
 
 
 @cache
@@ -73,6 +79,7 @@ def _recipes(sections: str) -> Recipes:
         subtitles=_digest({}),
         sound=_digest({"language": speech.language}),
         asr=_asr(speech),
+        vision=_vision(config.vision),
         ocr=ids.digest(_digest(config.ocr.model_dump(mode="json")), engine_revision(config.ocr)),
         cuts=_digest(cut_by),
         plan=_digest(cut_by | config.limits.model_dump(mode="json", include={"pages", "seconds", "pixels"})),
@@ -85,6 +92,41 @@ def _asr(speech: Speech) -> str:
     settings = speech.model_dump(mode="json", include={"language", "precision", "beam_size"})
     name, revision = speech_engines.speech_name(speech), speech_engines.engine_revision(speech)
     return ids.digest(_digest(settings), name, revision, speakers_revision(speech))
+
+
+_ANSWERS = {
+    "precision",
+    "max_new_tokens",
+    "tries",
+    "temperature",
+    "seed",
+}
+"""Settings that change what a model says of a look."""
+
+_LOOKS = {
+    "family",
+    "max_visual_tokens",
+    "max_frames",
+    "max_details",
+    "max_quoted_tokens",
+    "language",
+    "pages",
+    "videos",
+}
+"""Settings that change what it is shown and told."""
+
+
+def _vision(vision: Vision) -> str:
+    if not vision.looks:
+        return "off"
+    settings = vision.model_dump(mode="json", include=_ANSWERS)
+    name, revision = vision_engines.vision_name(vision), vision_engines.vision_revision(vision)
+    return ids.digest(_digest(settings), name, revision)
+
+
+@cache
+def _prompt_version(name: str, folder: str | None) -> str:
+    return load_prompt(name, folder).version
 
 
 def _digest(settings: Mapping[str, object]) -> str:
@@ -118,6 +160,37 @@ def perception_id(config: Config, kind: str = "") -> str:
             return ids.digest("any", *words, used.frames, used.pages, used.ocr)
 
 
+def caption_version(config: Config, kind: str) -> str:
+    """Identify how the clips or pages of a kind of asset are captioned; empty if they are not.
+
+    It is apart from `perception_id`, so that another model or prompt leaves alone what was read
+    and heard.
+
+    Args:
+        config: Of the run.
+        kind: A `Kind`.
+    """
+    vision = config.vision
+    prompts: dict[str, str] = {
+        Kind.DOCUMENT: vision.pages,
+        Kind.IMAGE: vision.pages,
+        Kind.VIDEO: "caption" if vision.videos else "off",
+    }
+    prompt = prompts.get(kind, "off")
+    if not vision.looks or prompt == "off":
+        return ""
+    looks = _digest(vision.model_dump(mode="json", include=_LOOKS))
+    return ids.digest("captions", recipes(config).vision, looks, _prompt_version(prompt, vision.prompts))
+
+
+def stages_of(unit: Unit) -> tuple[str, ...]:
+    """List the stages that the result of a unit may depend on.
+
+    Text layers and subtitles need no recogniser, nor does silence.
+    """
+    return (VLM,) if unit.kind == UnitKind.LOOK else (DECODE, OCR, ASR)
+
+
 def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
     """Identify the result of one unit: content, place, stage, engines and settings.
 
@@ -125,7 +198,7 @@ def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
         asset: As probed; only its content counts, not where it lies.
         unit: The unit.
         config: Of the run.
-        stage: `DECODE`, `OCR` where pictures had to be recognised, or `ASR` where speech had.
+        stage: `DECODE`, `OCR` where pictures had to be recognised, `ASR` where speech had, `VLM` for looks.
     """
     used = recipes(config)
     # Subtitles may come from files beside the asset; nothing else does.
@@ -133,7 +206,11 @@ def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
     content = (asset.content_hash, sidecars, asset.kind, asset.container)
     place = (unit.kind, unit.page, unit.start_seconds, unit.end_seconds)
     parts = ["unit", stage, *content, *(repr(item) for item in place), used.decode(unit)]
-    recognised = {DECODE: [], OCR: [used.ocr], ASR: [used.asr]}[stage]
+    if unit.look is not None:
+        # The number of the clip says where an answer belongs, not what it is.
+        parts.append(ids.digest_json(to_dict(replace(unit.look, clip=0, clips=1))))
+        parts.append(_prompt_version(unit.look.prompt, config.vision.prompts))
+    recognised = {DECODE: [], OCR: [used.ocr], ASR: [used.asr], VLM: [used.vision]}[stage]
     return ids.digest(*parts, *recognised)
 
 

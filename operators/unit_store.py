@@ -9,8 +9,8 @@ needed, by content.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -80,11 +80,19 @@ class UnitStore:
     lake: Lake
     units: Index
     plans: Index
+    held: Mapping[str, pa.Table] = field(default_factory=dict)
+    """For assets of which something failed in this run, those of their `Perception` rows that are not
+    worth keeping."""
 
     def read_units(self, content_hash: str, ids: Sequence[str]) -> dict[str, UnitRow]:
         """Read the results of one content by id; those that are not there are left out."""
         rows = self._read(UnitRow, self.units, content_hash, "unit_id", ids)
         return {row.unit_id: row for row in rows}
+
+    def held_units(self, asset_id: str) -> dict[int, Perception]:
+        """Return what this run knows of an asset's units and does not keep, by index."""
+        rows = from_table(Perception, self.held[asset_id]) if asset_id in self.held else []
+        return {row.unit.index: row for row in rows}
 
     def read_plan(self, content_hash: str, wanted: str) -> PlanRow | None:
         """Read one plan."""
@@ -206,15 +214,16 @@ def plan_of(asset: Asset, config: Config) -> str:
 
 
 def plan_row(perceptions: Sequence[Perception], config: Config, run_id: str, at: datetime) -> PlanRow:
-    """Return the plan of an asset all of whose units are given."""
-    asset = perceptions[0].asset
+    """Return the plan of an asset all of whose units are given; looks are planned anew from what was read."""
+    units = [item.unit for item in perceptions if item.unit.kind != UnitKind.LOOK]
+    asset = replace(perceptions[0].asset, unit_count=len(units), look_count=0)
     return PlanRow(
         plan_id=plan_of(asset, config),
         content_hash=asset.content_hash,
         size_bytes=asset.size_bytes,
         recipe=recipes(config).plan,
         asset=asset,
-        units=sorted((item.unit for item in perceptions), key=lambda unit: unit.index),
+        units=sorted(units, key=lambda unit: unit.index),
         run_id=run_id,
         at=at,
     )

@@ -50,6 +50,14 @@ def ctranslate_folder(whisper_folder: Path, tmp_path_factory: pytest.TempPathFac
     return convert_checkpoint(whisper_folder, tmp_path_factory.mktemp("ctranslate") / "tiny-talk")
 
 
+@pytest.fixture(scope="session")
+def tiny_vlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen2-VL as a folder of the hub; it knows the scenes of `tests.scenes`."""
+    from tests.tiny_vlm import build_checkpoint
+
+    return build_checkpoint(tmp_path_factory.mktemp("vlm") / "tiny-looker")
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """A lake that the whole pipeline made of the example corpus."""

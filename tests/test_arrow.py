@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.arrow import arrow_schema, from_table, to_table
+from schemas.box import Box
 from schemas.media import Asset, Unit
-from schemas.perception import Box, Perception, Picture
+from schemas.perception import Perception, Picture
 from schemas.tables import TABLES
 
 ASSET = Asset("a", "v", "file:///x.mp4", "video", 3, "f", "h")

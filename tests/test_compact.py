@@ -49,7 +49,7 @@ def unit_row(
     """A row of `units`."""
     unit = Unit(index, "span", index * 60.0, index * 60.0 + 60)
     return UnitRow(
-        unit_id, content, 10, stage, unit, [View(640, 360)], [1.0], [], 60, 0.0, 0.0, 0.0, 1.5, run, at
+        unit_id, content, 10, stage, unit, [View(640, 360)], [1.0], [], [], 60, 0.0, 0.0, 0.0, 1.5, run, at
     )
 
 

@@ -24,7 +24,7 @@ from operators.multiscale import (
     tiles,
     within_budget,
 )
-from schemas.perception import Box
+from schemas.box import Box
 from tests.pictures import draw, line, sentence
 
 SIDE = st.integers(1, 9000)

@@ -14,10 +14,11 @@ from operators.ocr_engine import OcrEngine, Pixels
 from operators.ocr_engines import check_engine, load_engine
 from operators.ocr_stages import cut_line, fit_strip
 from schemas import config as configs
+from schemas.box import Box
 from schemas.config import Config
 from schemas.failure import Reason, Stage
 from schemas.media import Asset, Kind, Unit, UnitKind
-from schemas.perception import Box, Line, Perception, Picture, View
+from schemas.perception import Line, Perception, Picture, View
 from tests.pictures import draw, line, page, picture, recall, sentence, tilted
 
 ASSET = Asset("id", "version", "file:///talk.mp4", Kind.VIDEO, 1, "fingerprint", "hash")

@@ -311,7 +311,7 @@ def test_new_changed_and_touched_files_are_told_apart(ingested: Ingested, tmp_pa
     shutil.copy(ingested.corpus / "lantern-walk-poster.jpg", corpus / "bookshop-receipt.png")
     shutil.copy(ingested.corpus / "bookshop-receipt.png", corpus / "new.png")
     work = planned(corpus, lake, config)
-    assert work.reasons == {"new": 1, "changed": 1, "configuration": 0, "again": 0}
+    assert work.reasons == {"new": 1, "changed": 1, "configuration": 0, "captions": 0, "again": 0}
     assert run_ingest([str(corpus)], lake, config) == 0
     after = Lake(lake).connect()
     assert one(after, "SELECT count(*) FROM assets") == 3

@@ -15,7 +15,7 @@ from jobs.since import parse_since
 from operators.compose import summary_version
 from operators.content import copies_last, of_equal_size
 from operators.probe import fingerprint
-from operators.unit_id import perception_id
+from operators.unit_id import caption_version, perception_id
 from schemas import ids
 from schemas.config import Config, ConfigError, load_config
 from schemas.media import Listing
@@ -28,7 +28,7 @@ def known(listing: Listing, config: Config, **columns: Any) -> dict[str, Known]:
     """The lake after a run with a configuration."""
     held = Known(
         listing.uri, "video", fingerprint(listing), "v0", perception_id(config, "video"),
-        summary_version(config), "ok", "c0", "p0", "r0", False,
+        summary_version(config), "ok", "c0", "p0", "r0", 3, caption_version(config, "video"), False,
     )  # fmt: skip
     return {ids.asset_id(listing.uri): replace(held, **columns)}
 
@@ -46,7 +46,7 @@ def test_changed_file_is_compared_by_its_content() -> None:
     work = plan_work([touched], known(LISTING, Config()), {}, Config())
 
     assert [item.known_version for item in work.todo] == ["v0"]
-    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0, "again": 0}
+    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0, "captions": 0, "again": 0}
 
 
 def test_what_failed_in_passing_is_tried_again() -> None:

@@ -45,9 +45,8 @@ def clip_rows(borders: Sequence[float], asset: str = "a0") -> list[ClipRow]:
     """Clips between borders, two to a segment."""
     spans = pairwise(borders)
     return [
-        ClipRow(
-            asset, "v0", index // 2, index, start, end, None, None, None, "s0",
-            None, None, None, "ocr", 0, 1, 1, "w0",
+        small_lake.clip_row(
+            asset, index, "", "w0", segment=index // 2, start_seconds=start, end_seconds=end, ocr_text=None
         )
         for index, (start, end) in enumerate(spans)
     ]  # fmt: skip
