@@ -22,8 +22,8 @@ from schemas.media import Kind, Listing
 
 NEW, CHANGED, CONFIGURATION, CAPTIONS, AGAIN = "new", "changed", "configuration", "captions", "again"
 
-_PASSING = (Reason.LOST, Reason.UNREADABLE)
-"""What failed because of a worker or a store may be well the next time, and is tried then."""
+_PASSING = (Reason.LOST, Reason.UNREADABLE, Reason.UNREACHABLE)
+"""What failed because of a worker, a store or a server may be well the next time, and is tried then."""
 
 
 @dataclass(frozen=True, slots=True)

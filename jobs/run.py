@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cluster.quiet import Terminal, quiet
-from jobs.awaiting import Awaiting, unanswered
+from jobs.awaiting import Awaiting
 from jobs.budget import BudgetSpent, check_budget
 from jobs.caps import NO_CAPS, Caps, check_caps
+from jobs.caption_pass import CaptionPass, Tools, store_of
 from jobs.ledger import Ledger, counts
 from jobs.plan import Work, skip_mark
 from jobs.progress import Progress
@@ -39,7 +40,7 @@ from operators.lake import Lake
 from operators.probe import fingerprint
 from operators.source import local_uri
 from operators.unit_id import perception_id
-from operators.unit_store import UnitStore, open_store
+from operators.unit_store import open_store
 from schemas import ids
 from schemas.arrow import to_table
 from schemas.config import Config, ConfigError
@@ -178,7 +179,6 @@ class _Run:
         self.fan_in = FanIn()
         self.waiting: dict[str, Listing] = {}
         self.awaiting = Awaiting(config)
-        self.unread: list[Listing] = []
         self.skips: list[SkipRow] = []
         self.touched: list[Asset] = []
 
@@ -254,63 +254,18 @@ class _Run:
             return
         if task.caps:
             self.progress.say("counting what the model will be shown")
-            check_caps(self._watched(survey(todo, self.config, self._store(todo))), self.config, task.caps)
+            store = store_of(self.lake, todo, self.awaiting.held)
+            check_caps(self._watched(survey(todo, self.config, store)), self.config, task.caps)
         self.progress.say("loading the vision-language model")
-        self.progress.begin_looks(len(todo))
-        if unread := self._look(todo, committer):
+        tools = Tools(self.lake, self.config, self.ledger, self.progress, self._watched, committer)
+        if unread := CaptionPass(tools, self.awaiting.held).look(todo):
             # A file of the store is lost or damaged: those assets are read anew.
             self.fan_in = FanIn()
             self._perceive(unread, committer)
             committer.flush()
-            if self._look(self.awaiting.ready(), committer):
+            if CaptionPass(tools, self.awaiting.held).look(self.awaiting.ready()):
                 msg = "What was read could not be found again twice. Run gloss status --check on the lake."
                 raise RuntimeError(msg)
-
-    def _look(self, todo: Sequence[Listing], committer: "Committer") -> list[Listing]:
-        """Show files to the model; return those of which not all that was read is in the lake."""
-        from jobs.chain import caption, looks_per_call
-        from operators.vision_isolated import quiet_seconds
-
-        silence = quiet_seconds(self.config, looks_per_call(self.config))
-        self.fan_in, self.unread = FanIn(), []
-        self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
-        committer.captioned = True
-        for careful in (False, True):
-            left = list(self.waiting.values())
-            if not left:
-                break
-            if careful:
-                self.progress.say(f"looking at {len(left)} files again that a lost worker had")
-            committer.flush()
-            store = self._store(left)
-            for asset_id in self.waiting:
-                self.fan_in.forget(asset_id)
-            tables = caption(left, self.config, store, careful=careful)
-            for table in self._watched(tables, committer, silence):
-                committer.put_units(table)
-                for header, complete in self.fan_in.add(table):
-                    self.ledger.looked(header)
-                    self.progress.look(header)
-                    if complete is not None:
-                        self._looked(complete, committer)
-        unfinished = self.fan_in.unfinished()
-        for asset_id in list(self.waiting):
-            self._looked(unanswered(unfinished.get(asset_id), self.fan_in), committer)
-        committer.flush()
-        committer.captioned = False
-        return self.unread
-
-    def _looked(self, complete: Complete, committer: "Committer") -> None:
-        listing = self.waiting.pop(complete.asset.asset_id)
-        if complete.skipped is not None:
-            self.unread.append(replace(listing, known_plan=None, content_hash=None))
-            return
-        self.ledger.captioned(complete)
-        committer.put(complete)
-
-    def _store(self, listings: Sequence[Listing]) -> UnitStore:
-        store = open_store(self.lake, (listing.size_bytes for listing in listings))
-        return replace(store, held=self.awaiting.held)
 
     def _hashes(self, todo: Sequence[Listing]) -> dict[str, str]:
         from jobs.chain import hash_contents

@@ -268,6 +268,7 @@ def load_vision(
         raise ValueError(problem)
     name, revision = vision_name(vision), vision_revision(vision)
     if vision.engine == "openai":
+        from operators.chat_client import Patience
         from operators.vision_openai import OpenAiEngine
 
         return OpenAiEngine(
@@ -281,6 +282,7 @@ def load_vision(
             if requests_per_minute is None
             else requests_per_minute,
             concurrency=vision.concurrency,
+            patience=Patience(total_seconds=vision.patience_seconds),
         )
     from operators.vision_transformers import TransformersVisionEngine
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from operators.asked import most_new_tokens
-from operators.chat_client import Patience
 from operators.checkpoint_files import CheckpointError
 from operators.engine_child import EngineChild
 from operators.isolate import Bounds
@@ -99,7 +98,7 @@ def quiet_seconds(config: Config, looks: int) -> float:
     if vision.engine == "openai":
         waits = -(-looks // vision.concurrency)
         pace = 60.0 * looks / vision.requests_per_minute if vision.requests_per_minute else 0.0
-        return vision.tries * (waits * Patience().total_seconds + pace)
+        return vision.tries * (waits * (vision.patience_seconds + vision.timeout_seconds) + pace)
     shares = 1.0
     if not use.vision_gpus:
         answer = most_new_tokens(vision, "read" if vision.pages == "read" else "caption")

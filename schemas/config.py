@@ -145,6 +145,8 @@ class Vision(Section):
     written anywhere. Unset means that none is sent."""
     timeout_seconds: float = Field(120.0, gt=0)
     """For one answer of the server."""
+    patience_seconds: float = Field(300.0, gt=0)
+    """How long one question is asked again while the server is busy, broken or away."""
     requests_per_minute: float = Field(0.0, ge=0)
     """Most requests to the server, of all workers together; 0 is no limit."""
     concurrency: int = Field(8, ge=1, le=1024)
