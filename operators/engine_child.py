@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from operators.checkpoint_files import CheckpointError
 from operators.isolate import Bounds, Sandbox
+from schemas.failure import InputError, Reason
 
 LOAD_SECONDS = 300.0
 """Wall time for a model to load: 1 s for RapidOCR, a minute for large models from a cold disk."""
@@ -71,6 +73,42 @@ class EngineChild:
         self.start()
         (result,) = self._sandbox.run(_call, self._loading, method, args, item_seconds=item_seconds)
         return result
+
+
+class ModelChild(EngineChild):
+    """An engine with weights of its own in a child process."""
+
+    def __init__(
+        self, what: str, name: str, revision: str, bounds: Bounds, load: Callable[..., object], *args: object
+    ) -> None:
+        """Prepare without starting anything.
+
+        Args:
+            what: Runs there, for messages.
+            name: Of the engine and its model.
+            revision: Of the weights.
+            bounds: What the child may take.
+            load: Loads the engine; importable by name.
+            args: Its arguments, which can be hashed and pickled.
+        """
+        super().__init__(what, bounds, load, *args)
+        self.name = name
+        self.revision = revision
+        self.fetch: Callable[[], object] | None = None
+        """Called before the child starts: a node that lacks the weights may take its time over them."""
+
+    def start(self) -> None:
+        """Start the child and load the engine, if that has not been done.
+
+        Raises:
+            InputError: It cannot be loaded, or this node cannot get the weights.
+        """
+        if self.fetch is not None and not self.is_running:
+            try:
+                self.fetch()
+            except CheckpointError as error:
+                raise InputError(Reason.INTERNAL, f"Wanted the weights on this node: {error}") from error
+        super().start()
 
 
 @cache

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from operators.checkpoint_files import CheckpointError
-from operators.engine_child import EngineChild
+from operators.engine_child import ModelChild
 from operators.isolate import Bounds
 from operators.speech_engine import Samples, SpeechEngine, Transcript
 from operators.speech_engines import check_engine, engine_revision, load_engine, speech_name
 from operators.speech_models import is_folder, model_folder
 from schemas.config import Config
-from schemas.failure import InputError, Reason
 
 
-class IsolatedSpeechEngine(EngineChild):
+class IsolatedSpeechEngine(ModelChild):
     """A `SpeechEngine` that forwards to one in a child process."""
 
     def __init__(
@@ -28,24 +26,7 @@ class IsolatedSpeechEngine(EngineChild):
             load: Loads the engine; importable by name.
             args: Its arguments, which can be hashed and pickled.
         """
-        super().__init__("recogniser of speech", bounds, load, *args)
-        self.name = name
-        self.revision = revision
-        self.fetch: Callable[[], object] | None = None
-        """Called before the child starts: a node that lacks the weights may take its time over them."""
-
-    def start(self) -> None:
-        """Start the child and load the engine, if that has not been done.
-
-        Raises:
-            InputError: It cannot be loaded, or this node cannot get the weights.
-        """
-        if self.fetch is not None and not self.is_running:
-            try:
-                self.fetch()
-            except CheckpointError as error:
-                raise InputError(Reason.INTERNAL, f"Wanted the weights on this node: {error}") from error
-        super().start()
+        super().__init__("recogniser of speech", name, revision, bounds, load, *args)
 
     def transcribe(
         self,

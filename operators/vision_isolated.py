@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from operators.asked import most_new_tokens
-from operators.checkpoint_files import CheckpointError
-from operators.engine_child import EngineChild
+from operators.engine_child import ModelChild
 from operators.isolate import Bounds
 from operators.vision_engine import Answer, Generation, Request, VisionEngine
 from operators.vision_engines import check_vision, load_vision, vision_name, vision_revision
@@ -21,7 +20,7 @@ _TOKENS_WRITTEN = 120
 needs for 2 billion parameters in float32: 4 GFLOP to read one, 9 GB of memory to write one."""
 
 
-class IsolatedVisionEngine(EngineChild):
+class IsolatedVisionEngine(ModelChild):
     """A `VisionEngine` that forwards to one in a child process."""
 
     def __init__(
@@ -43,25 +42,8 @@ class IsolatedVisionEngine(EngineChild):
             args: Its arguments, which can be hashed and pickled.
             gpu: Whether it runs on a GPU, which makes the time independent of the tokens.
         """
-        super().__init__("vision-language model", bounds, load, *args)
-        self.name = name
-        self.revision = revision
+        super().__init__("vision-language model", name, revision, bounds, load, *args)
         self.gpu = gpu
-        self.fetch: Callable[[], object] | None = None
-        """Called before the child starts: a node that lacks the weights may take its time over them."""
-
-    def start(self) -> None:
-        """Start the child and load the engine, if that has not been done.
-
-        Raises:
-            InputError: It cannot be loaded, or this node cannot get the weights.
-        """
-        if self.fetch is not None and not self.is_running:
-            try:
-                self.fetch()
-            except CheckpointError as error:
-                raise InputError(Reason.INTERNAL, f"Wanted the weights on this node: {error}") from error
-        super().start()
 
     def generate(self, requests: Sequence[Request], how: Generation) -> list[Answer | InputError]:
         """Answer requests together, as one batch.

@@ -1,6 +1,6 @@
 """Killed at any moment, the same command completes the lake as if nothing had happened.
 
-A few kills here; `python -m tests.kills --kills 100` goes on for longer.
+One kill here; `python -m tests.kills --kills 100` goes on for longer.
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ from tests.kills import run_kills
 @pytest.mark.timeout(600)
 def test_killed_runs_leave_a_lake_like_an_undisturbed_one(tmp_path: Path) -> None:
     """Equal rows, no torn asset for a reader at any time, and no durable unit computed again."""
-    tally, reader, differences = run_kills(tmp_path, kills=2, seed=11, victims=("driver", "worker", "raylet"))
+    tally, reader, differences = run_kills(tmp_path, kills=1, seed=11, victims=("driver", "worker", "raylet"))
 
-    assert sum(tally.kills.values()) >= 2
+    assert sum(tally.kills.values()) >= 1
     assert differences == []
     assert reader.looks > 20
     assert reader.seen > 0
