@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -138,12 +139,17 @@ def _index(lake: Lake, table: str, key: str, sizes: pa.Table) -> Index:
     files = lake.files(table)
     if not files or not sizes.num_rows:
         return no_index(table)
-    with lake.connect() as connection:
-        connection.register("wanted_sizes", sizes)
-        found: pa.Table = connection.sql(
-            f"SELECT {key} AS id, min(filename) AS file FROM read_parquet({file_list(files)}, filename=true) "
-            "WHERE size_bytes IN (SELECT size_bytes FROM wanted_sizes) GROUP BY ALL ORDER BY id"
-        ).to_arrow_table()
+    try:
+        with lake.connect() as connection:
+            connection.register("wanted_sizes", sizes)
+            found: pa.Table = connection.sql(
+                f"SELECT {key} AS id, min(filename) AS file FROM read_parquet({file_list(files)}, filename=true) "
+                "WHERE size_bytes IN (SELECT size_bytes FROM wanted_sizes) GROUP BY ALL ORDER BY id"
+            ).to_arrow_table()
+    except duckdb.Error as error:
+        # A damaged file: all is computed again, and `gloss status --check` finds it.
+        _log.warning("Finished work in %s cannot be used: %s", table, error)
+        return no_index(table)
     if not found.num_rows:
         return no_index(table)
     names = pc.dictionary_encode(found["file"].combine_chunks())
