@@ -143,7 +143,8 @@ def _index(lake: Lake, table: str, key: str, sizes: pa.Table) -> Index:
         with lake.connect() as connection:
             connection.register("wanted_sizes", sizes)
             found: pa.Table = connection.sql(
-                f"SELECT {key} AS id, min(filename) AS file FROM read_parquet({file_list(files)}, filename=true) "
+                f"SELECT {key} AS id, min(filename) AS file "
+                f"FROM read_parquet({file_list(files)}, filename=true) "
                 "WHERE size_bytes IN (SELECT size_bytes FROM wanted_sizes) GROUP BY ALL ORDER BY id"
             ).to_arrow_table()
     except duckdb.Error as error:
