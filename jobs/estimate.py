@@ -12,7 +12,7 @@ from typing import Any
 from jobs.caps import Tally
 from operators.asked import most_new_tokens
 from operators.lake import Lake
-from operators.plan_look import expected_visual_tokens
+from operators.plan_look import expected_visual_tokens, page_size
 from operators.probe import Probe
 from operators.survey import tools_of
 from operators.unit_id import caption_version
@@ -22,9 +22,6 @@ from schemas.media import Asset, Kind, Listing
 
 _SAMPLE = 200
 """Files whose headers are read: some ten seconds for local videos."""
-
-_PAGE_PIXELS_PER_UNIT = 25 / 6
-"""Pages are stated in 72 units to the inch and can be shown at 300."""
 
 _CLIP_PICTURES = 2
 """Distinct pictures of a clip, until the lake tells: slides have one, film more."""
@@ -161,7 +158,7 @@ def _takes(asset: Asset, clips: int | None, config: Config, past: Experience) ->
         looks = clips or asset.page_count or 1
         prompt = "read" if vision.pages == "read" else "caption"
         if asset.kind == Kind.DOCUMENT:
-            width, height = (max(1, round(side * _PAGE_PIXELS_PER_UNIT)) for side in (width, height))
+            width, height = page_size(width, height)
     tools = tools_of(vision)
     visual = expected_visual_tokens(width, height, frames, vision, tools.rule)
     text = past.text_tokens or tools.count(tools.prompts[prompt].text) + vision.max_quoted_tokens / 2

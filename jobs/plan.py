@@ -147,7 +147,7 @@ def plan_work(
             reasons[NEW] += 1
             todo.append(listing)
         elif (held.perception, held.summary_version) != (perception_id(config, held.kind), summaries) or (
-            held.caption_version and not caption_version(config, held.kind)
+            held.caption_version and not captions_of[held.kind]
         ):
             reasons[CONFIGURATION] += 1
             before[held.run_id] = before.get(held.run_id, 0) + 1

@@ -194,10 +194,18 @@ class Lake:
             LakeError: There is no lake here.
         """
         self.require()
+        connection = self.bare()
+        connection.execute(self.views_sql())
+        return connection
+
+    def bare(self) -> duckdb.DuckDBPyConnection:
+        """Open an in-memory DuckDB that can read this lake's files, without views.
+
+        To make a view DuckDB looks into the files; one that is damaged spoils them all.
+        """
         connection = duckdb.connect()
         if not self.is_local:
             connection.register_filesystem(self.filesystem)
-        connection.execute(self.views_sql())
         return connection
 
 

@@ -102,7 +102,6 @@ def plan_looks(
             seen=seen,
             said=spoken,
             visual_tokens=sum(sight.tokens for sight in sights),
-            visual_budget=vision.max_visual_tokens,
         )
         looks.append(replace(look, text_tokens=_text_tokens(look, prompt, rule, count)))
     return looks
@@ -217,14 +216,25 @@ def _source(asset: Asset, view: View) -> Source:
     width, height = max(1, view.width_px), max(1, view.height_px)
     if asset.kind == Kind.DOCUMENT:
         most = _PAGE_ENLARGED if view.text_source == "text_layer" else _SCAN_ENLARGED
-        scale = min(most, math.sqrt(PAGE_PIXELS / (width * height)))
-        return Source((max(1, round(width * scale)), max(1, round(height * scale))), view.lines)
+        return Source(page_size(width, height, most), view.lines)
     stated = asset.width_px or 0, asset.height_px or 0
     if view.turned_degrees in (90, 270):
         stated = stated[1], stated[0]
     # Pictures are read at a reduced size; of their shape and larger is what the file holds.
     alike = abs(stated[0] * height - stated[1] * width) <= _SAME_SHAPE * stated[1] * width
     return Source(stated if alike and stated[0] > width else (width, height), view.lines)
+
+
+def page_size(width: int, height: int, most: float = _PAGE_ENLARGED) -> Size:
+    """Say how large a page can be rendered.
+
+    Args:
+        width: of the page, in 72 units to the inch or the pixels of a scan.
+        height: likewise.
+        most: how many times as large at most.
+    """
+    scale = min(most, math.sqrt(PAGE_PIXELS / (width * height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _glance(sight: Sight, picture: _Picture) -> Glance:

@@ -204,12 +204,13 @@ def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
     # Subtitles may come from files beside the asset; nothing else does.
     sidecars = asset.sidecar_hash if unit.kind == UnitKind.SUBTITLES else ""
     content = (asset.content_hash, sidecars, asset.kind, asset.container)
-    place = (unit.kind, unit.page, unit.start_seconds, unit.end_seconds)
-    parts = ["unit", stage, *content, *(repr(item) for item in place), used.decode(unit)]
+    place = [repr(item) for item in (unit.kind, unit.page, unit.start_seconds, unit.end_seconds)]
     if unit.look is not None:
-        # The number of the clip says where an answer belongs, not what it is.
-        parts.append(ids.digest_json(to_dict(replace(unit.look, clip=0, clips=1))))
-        parts.append(_prompt_version(unit.look.prompt, config.vision.prompts))
+        # Which clips an answer is for, and what it was planned to take, do not make it another one.
+        shown = replace(unit.look, clip=0, clips=1, visual_tokens=0, text_tokens=0)
+        prompt = _prompt_version(shown.prompt, config.vision.prompts)
+        place = [unit.kind, ids.digest_json(to_dict(shown)), prompt]
+    parts = ["unit", stage, *content, *place, used.decode(unit)]
     recognised = {DECODE: [], OCR: [used.ocr], ASR: [used.asr], VLM: [used.vision]}[stage]
     return ids.digest(*parts, *recognised)
 

@@ -140,26 +140,50 @@ def _index(lake: Lake, table: str, key: str, sizes: pa.Table) -> Index:
     if not files or not sizes.num_rows:
         return no_index(table)
     try:
-        with lake.connect() as connection:
-            connection.register("wanted_sizes", sizes)
-            found: pa.Table = connection.sql(
-                f"SELECT {key} AS id, min(filename) AS file "
-                f"FROM read_parquet({file_list(files)}, filename=true) "
-                "WHERE size_bytes IN (SELECT size_bytes FROM wanted_sizes) GROUP BY ALL ORDER BY id"
-            ).to_arrow_table()
-    except duckdb.Error as error:
-        # A damaged file: all is computed again, and `gloss status --check` finds it.
-        _log.warning("Finished work in %s cannot be used: %s", table, error)
-        return no_index(table)
-    if not found.num_rows:
+        found: pa.Table | None = _ids(lake, files, key, sizes)
+    except duckdb.Error:
+        # One file is damaged: the others still save their work.
+        sound = [part for file in files if (part := _ids_or_none(lake, table, file, key, sizes)) is not None]
+        found = pa.concat_tables(sound).sort_by("id") if sound else None
+    if found is None or not found.num_rows:
         return no_index(table)
     names = pc.dictionary_encode(found["file"].combine_chunks())
     return Index(
         table,
         np.array(found["id"].to_numpy(), dtype=f"S{_ID_CHARACTERS}"),
         names.indices.to_numpy(zero_copy_only=False).astype(np.int32),
-        [name.rpartition("/")[2] for name in names.dictionary.to_pylist()],
+        [_name(file) for file in names.dictionary.to_pylist()],
     )
+
+
+def _ids(lake: Lake, files: Sequence[str], key: str, sizes: pa.Table) -> pa.Table:
+    """List the ids of files of such sizes, in order, and one data file that holds each."""
+    with lake.bare() as connection:
+        connection.register("wanted_sizes", sizes)
+        found: pa.Table = connection.sql(
+            f"SELECT {key} AS id, min(filename) AS file FROM read_parquet({file_list(files)}, filename=true) "
+            "WHERE size_bytes IN (SELECT size_bytes FROM wanted_sizes) GROUP BY ALL ORDER BY id"
+        ).to_arrow_table()
+    return found
+
+
+def _ids_or_none(lake: Lake, table: str, file: str, key: str, sizes: pa.Table) -> pa.Table | None:
+    """List the ids of one data file; none of one that is damaged.
+
+    Raises:
+        OSError: It cannot be reached, which says nothing about the work in it.
+    """
+    try:
+        return _ids(lake, [file], key, sizes)
+    except duckdb.Error as error:
+        with_retries(partial(lake.filesystem.cat_file, f"{lake.root}/{table}/{_name(file)}", 0, 4))
+        # What cannot be read is computed again; `gloss status --check` finds the file.
+        _log.warning("Finished work in %s cannot be used: %s", file, error)
+        return None
+
+
+def _name(file: str) -> str:
+    return file.rpartition("/")[2]
 
 
 def worth_keeping(perceptions: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 from PIL import Image
 
-from operators.asked import READ_TIMES, Asked, conditions, lost
+from operators.asked import Asked, conditions, lost, most_new_tokens
 from operators.prompts import Prompt, request_of
 from operators.vision_engine import Answer, Generation, Request
 from operators.vision_engines import context_of, vision_name, vision_revision
@@ -114,7 +114,7 @@ def _longest(config: Config) -> int:
     room for few looks at once.
     """
     vision = config.vision
-    answer = vision.max_new_tokens * (READ_TIMES if vision.pages == "read" else 1)
+    answer = most_new_tokens(vision, "read" if vision.pages == "read" else "caption")
     needed = vision.max_visual_tokens + vision.max_quoted_tokens + _PROMPT_TOKENS + answer
     known = context_of(vision)
     return needed if known is None else min(needed, known)

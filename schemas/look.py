@@ -48,8 +48,6 @@ class Look:
     """Sum over the glances."""
     text_tokens: int = 0
     """Of the whole prompt without the pictures, estimated (never too low) where no tokenizer is at hand."""
-    visual_budget: int = 0
-    """What the visual tokens had to fit into."""
     clips: int = 1
     """How many clips the words are for: several where one still picture outlasts a clip."""
 
@@ -95,4 +93,4 @@ class Caption:
     tries: int = 1
     """More than one where an answer was empty, ran in a loop or was cut off."""
     doubts: list[str] = field(default_factory=list)
-    """Why it may be wrong although it is kept (a `Doubt` each)."""
+    """Why it may be wrong although it is kept: `cut_off`, `copied` (what was quoted)."""

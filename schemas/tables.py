@@ -123,7 +123,7 @@ class ClipRow:
     caption_prompt: str | None
     """Name of the prompt and a hash of its text (`caption@1f0c…`)."""
     caption_doubts: list[str]
-    """Why the caption may be wrong: cut_off, echo, copy…"""
+    """Why the caption may be wrong: cut_off (its end is missing), copied (it is what was quoted)."""
     planned_visual_tokens: int | None
     """What its pictures were planned to cost; null for a caption that is the clip's before it, because the
     same picture goes on…"""

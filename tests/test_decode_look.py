@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
+from operators.decode import Decode
 from operators.decode_look import decode_looks, near_groups
 from operators.decode_pdf import decode_pdf_pages
 from operators.decode_video import decode_span
@@ -17,9 +20,9 @@ from schemas.box import Box
 from schemas.config import Config, Limits
 from schemas.failure import InputError, Reason
 from schemas.look import Glance, Look, Shown
-from schemas.media import Asset, Unit
+from schemas.media import Asset, Planned, Unit, UnitKind
 from schemas.perception import Perception
-from tests.media import Encoding, encode, quadrants, steady
+from tests.media import Encoding, encode, quadrants, save, steady
 from tests.pages import drawn_pdf, picture_bytes, prose, put_picture
 
 Pixels = NDArray[np.uint8]
@@ -416,3 +419,19 @@ def test_a_picture_file_of_too_many_pixels_is_refused() -> None:
     with pytest.raises(InputError) as caught:
         pages(content, on(1, (28, 28)), kind="image", config=Config(limits=Limits(pixels=1000)))
     assert caught.value.reason == Reason.TOO_LARGE
+
+
+def test_a_look_that_cannot_be_decoded_is_a_failure_and_takes_no_other_along(tmp_path: Path) -> None:
+    """Through the decoding child, as in a run: the loss has a place and a reason."""
+    path = save(tmp_path, "paper.pdf", drawn_pdf(prose, prose))
+    asset = replace(asset_of("document", "pdf"), uri=Path(path).as_uri())
+    units = [
+        Unit(index, UnitKind.LOOK, page=page, look=Look(index, [Glance(200, 280, 70, page=page)], "caption"))
+        for index, page in enumerate([99, 2])
+    ]
+    lost, found = Decode(Config())(Planned(asset, units))
+    assert [(item.stage, item.unit, item.page) for item in lost.failures] == [("decode", 0, 99)]
+    assert len(lost.failures[0].message) > 20
+    assert not lost.shown
+    assert not found.failures
+    assert [(shown.width_px, shown.height_px, shown.page) for shown in found.shown] == [(200, 280, 2)]

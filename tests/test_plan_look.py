@@ -140,7 +140,7 @@ def test_a_look_is_in_its_budget_in_order_and_in_its_clip(
         start, end = first.start_seconds or 0.0, last.end_seconds or 0.0
         counts = rule.count(sizes_of(look.glances))
         assert [glance.visual_tokens for glance in look.glances] == counts
-        assert look.visual_tokens == sum(counts) <= vision.max_visual_tokens == look.visual_budget
+        assert look.visual_tokens == sum(counts) <= vision.max_visual_tokens
         whole = [glance for glance in look.glances if glance.box is None]
         assert 1 <= len(whole) <= vision.max_frames
         assert len(look.glances) - len(whole) <= vision.max_details
