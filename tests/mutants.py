@@ -499,7 +499,7 @@ def _lying_pdf() -> Iterator[Mutant]:
     )
     yield made("flate_deep", _one_page(_deep_flate(), {}), "content packed three times over")
     yield made(
-        "paths", _one_page(_deflated(zlib.compress(b"9 9 m 250 250 l S " * 200_000, 9)), {}), "200,000 lines"
+        "paths", _one_page(_deflated(zlib.compress(b"9 9 m 250 250 l S " * 500_000, 9)), {}), "500,000 lines"
     )
     yield made("states", _one_page(_deflated(zlib.compress(b"q " * 500_000, 9)), {}), "500,000 states saved")
     yield made("arrays", _one_page(_deflated(zlib.compress(b"[" * 300_000, 9)), {}), "300,000 arrays opened")

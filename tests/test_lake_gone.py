@@ -1,16 +1,16 @@
 """A lake that becomes unwritable in the middle of a run: the run says so, and nothing is torn."""
 
-import contextlib
 import shutil
-import threading
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import jobs.committer
 from jobs.ingest import run_ingest
 from jobs.verify import check_lake
-from operators.lake import Lake, LakeError
+from operators.commit import commit
+from operators.lake import Lake
 from schemas.config import load_config
 from tests.pages import picture_bytes, text_picture
 
@@ -29,31 +29,27 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def take_away(lake: Path, away: Path, stop: threading.Event) -> None:
-    """Once something is committed, put a file where the lake was: every write fails from then on.
-
-    Finished units are committed as they come, assets perhaps late where the machine is busy.
-    """
-    while not stop.is_set():
-        with contextlib.suppress(LakeError):  # its tables are being made
-            if len(Lake(lake).files("units")) > 1:
-                lake.rename(away)
-                lake.write_text("A disk that is gone.")
-                return
-        time.sleep(0.05)
-
-
 def test_run_ends_and_the_next_one_goes_on(
-    ray_cluster: None, corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ray_cluster: None,
+    corpus: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It ends by itself with exit code 1; when the lake is back, the same command completes it."""
-    lake, away, stop = tmp_path / "lake", tmp_path / "away", threading.Event()
+    lake, away = tmp_path / "lake", tmp_path / "away"
     config = load_config("embedded", None, ["store.commit_seconds=0"])
-    thread = threading.Thread(target=take_away, args=(lake, away, stop))
-    thread.start()
-    code = run_ingest([str(corpus)], str(lake), config)
-    stop.set()
-    thread.join()
+
+    def commit_once(*what: Any) -> None:
+        """Commit, and put a file where the lake was: every write fails from then on."""
+        commit(*what)
+        lake.rename(away)
+        lake.write_text("A disk that is gone.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs.committer, "commit", commit_once)
+        patched.setattr(jobs.committer, "_GROUP_UNITS", 4)  # a fast machine would commit all in one
+        code = run_ingest([str(corpus)], str(lake), config)
 
     assert away.exists(), "the lake was taken away while the run was at work"
     assert code == 1
