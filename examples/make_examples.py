@@ -2,7 +2,8 @@
 
 The files under `examples/corpus/` are what `make demo` reads. They are made here, so that
 they can be shipped without asking anybody, and so that tests know what a right answer is:
-`truth.json` states all texts, slide times, spoken sentences and pages.
+`truth.json` states all texts, slide times, spoken sentences and pages, and
+`truth-for-evaluate.json` the same as `gloss evaluate` takes it.
 
 Making them again needs a speech synthesiser and a Chinese font beside `gloss[dev]`:
 
@@ -32,6 +33,7 @@ from PIL import Image, ImageDraw, ImageFont
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 TRUTH = HERE / "truth.json"
+EVALUATE = HERE / "truth-for-evaluate.json"
 
 SANS = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
 BOLD = "/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf"
@@ -619,11 +621,49 @@ MAKERS = {
 }
 
 
+def evaluate_truth(truth: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write the truth as `gloss evaluate` takes it; the broken file has none."""
+    return [
+        {"uri": name, "kind": item["kind"], "language": "en", **_known(item)}
+        for name, item in truth.items()
+        if item["status"] == "ok"
+    ]
+
+
+def _known(item: dict[str, Any]) -> dict[str, Any]:
+    if "slides" in item:
+        slides = [
+            {
+                "start_seconds": slide["start_seconds"],
+                "end_seconds": slide["end_seconds"],
+                "text": "\n".join(slide["lines"]),
+            }
+            for slide in item["slides"]
+        ]
+        return {
+            "title": item["slides"][0]["lines"][0],
+            "text": "\n".join(slide["text"] for slide in slides),
+            "shown": slides,
+            "utterances": item["sentences"],
+        }
+    if "pages" not in item:
+        return {"pages": [{"page": 1, "text": "\n".join(item["lines"])}]}
+    pages = []
+    for page in item["pages"]:
+        lines = page["lines"] if "lines" in page else [page["heading"], *page["paragraphs"]]
+        tables = [table["cells"] for table in item.get("tables", ()) if table["page"] == page["page"]]
+        lines = [*lines, *(" ".join(row) for cells in tables for row in cells)]
+        heading = {"title": page["heading"]} if "heading" in page else {}
+        pages.append({"page": page["page"], "text": "\n".join(lines), **heading})
+    return {"title": item["pages"][0]["heading"], "pages": pages} if "tables" in item else {"pages": pages}
+
+
 def main() -> None:
     """Make every file and state the truth about it."""
     CORPUS.mkdir(exist_ok=True)
     truth = {name: make() for name, make in MAKERS.items()}
-    TRUTH.write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path, value in ((TRUTH, truth), (EVALUATE, evaluate_truth(truth))):
+        path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in sorted(CORPUS.iterdir()):
         print(f"{path.stat().st_size:>9,} {path.name}", file=sys.stderr)
 

@@ -1,7 +1,7 @@
-"""Assets that were read and heard, and that a vision-language model has still to look at.
+"""Assets that were read and heard, and that a model has still to look at or to write about.
 
-They are in the lake already, without captions: people can search them, and a run that ends here
-loses nothing. They count as done when the model has looked.
+They are in the lake already, without captions and with extractive summaries: people can search them,
+and a run that ends here loses nothing. They count as done when the models have done their part.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from operators.fan_in import Complete, FanIn
+from operators.summary_version import summary_version
 from operators.unit_id import caption_version
 from schemas import ids
 from schemas.arrow import to_table
@@ -25,6 +26,11 @@ def awaits_captions(row: AssetRow, config: Config) -> bool:
     """Tell whether a model has still to look at an asset that is in the lake."""
     wanted = caption_version(config, row.kind)
     return row.status != "failed" and row.clip_count > 0 and row.caption_version != wanted != ""
+
+
+def awaits_summaries(row: AssetRow, version: str) -> bool:
+    """Tell whether the summaries of an asset that is in the lake are not those of a version."""
+    return row.status != "failed" and row.clip_count > 0 and row.summary_version != version
 
 
 class Awaiting:
@@ -42,6 +48,9 @@ class Awaiting:
         """By asset id, rows that belong to the asset and are not worth keeping in the lake."""
         self._files: Mapping[str, Listing] = {ids.asset_id(file.uri): file for file in files}
         self._ready: dict[str, Listing] = {}
+        self._version = summary_version(config)
+        self.unsummarised: dict[str, None] = {}
+        """Assets that a language model has still to write about, in order."""
 
     def hold(self, complete: Complete) -> None:
         """Keep those units of an asset that something was wrong with: the lake does not."""
@@ -52,7 +61,7 @@ class Awaiting:
             self.held[complete.asset.asset_id] = failed
 
     def committed(self, rows: Sequence[AssetRow]) -> list[AssetRow]:
-        """Note which assets that have become visible await captions; return the others."""
+        """Note which assets that have become visible await a model; return the others."""
         done = []
         for row in rows:
             if awaits_captions(row, self.config):
@@ -62,7 +71,11 @@ class Awaiting:
                 self._ready[row.asset_id] = replace(file, content_hash=known[0], known_plan=known[1])
             else:
                 self.held.pop(row.asset_id, None)
-                done.append(row)
+                if awaits_summaries(row, self._version):
+                    self.unsummarised[row.asset_id] = None
+                else:
+                    self.unsummarised.pop(row.asset_id, None)
+                    done.append(row)
         return done
 
     def ready(self) -> list[Listing]:

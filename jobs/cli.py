@@ -178,13 +178,31 @@ def search(
     lake: Lake,
     format: Format = "table",  # noqa: A002
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most places.")] = 10,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Find what is meant, in texts and pictures, by vectors.")
+    ] = False,
+    hybrid: Annotated[
+        bool, typer.Option("--hybrid", help="Find words and what is meant, in one ranking.")
+    ] = False,
+    config: ConfigFile = None,
+    settings: Settings = None,
 ) -> None:
     """Find words in what was seen, said and summarised.
 
-    The best places come first, each with its time or page and what stands there.
+    The best places come first, each with its time or page and what stands there. --semantic and
+    --hybrid need a lake with vectors, and their model on this machine: --set embedding.model=FOLDER
+    says where it is.
     """
     from jobs.search import run_search
 
+    if semantic or hybrid:
+        from jobs.semantic import run_semantic
+        from schemas.config import load_config
+
+        given = load_config(file=config, settings=settings or []).embedding
+        raise typer.Exit(
+            run_semantic(lake, " ".join(words), hybrid=hybrid, given=given, format=format, limit=limit)
+        )
     raise typer.Exit(run_search(lake, " ".join(words), format=format, limit=limit))
 
 
@@ -219,6 +237,55 @@ def status(
     from jobs.status import run_status
 
     raise typer.Exit(run_status(lake, format=format, check=check))
+
+
+@app.command()
+def evaluate(
+    lake: Lake,
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", metavar="FILE", help="What is known of some assets, in JSON or YAML."),
+    ] = None,
+    format: Shape = "table",  # noqa: A002
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", metavar="FILE", help="What an earlier evaluate --format json printed."),
+    ] = None,
+    minima: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=VALUE", help="Least that a metric may be; may be repeated."),
+    ] = None,
+    maxima: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="METRIC=VALUE", help="Most that it may be; may be repeated."),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", metavar="X", help="By how much a share may be worse than in the baseline."
+        ),
+    ] = 0.01,
+) -> None:
+    """Measure the quality of a lake against files of known truth.
+
+    Without --truth, only what the lake tells of itself: whether summaries rest on what they cite.
+
+    Exit codes: 0 fine; 4 a limit is missed, a number is worse than in the baseline, or an entry of
+    the truth fits no asset; 2 wrong usage, or a truth that cannot be used; 1 reading broke.
+    """
+    from jobs.evaluate import run_evaluate
+
+    raise typer.Exit(
+        run_evaluate(
+            lake,
+            truth=truth,
+            format=format,
+            baseline=baseline,
+            minima=minima or [],
+            maxima=maxima or [],
+            tolerance=tolerance,
+        )
+    )
 
 
 @app.command("try")
@@ -262,6 +329,83 @@ def retry(
     given = profile is not None or config is not None or bool(settings)
     effective = load_config(profile or "embedded", config, settings or []) if given else None
     raise typer.Exit(run_retry(lake, effective, verbose=verbose))
+
+
+@app.command()
+def compose(
+    lake: Lake,
+    assets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--asset", metavar="URI", help="Only assets whose URI ends so or fits; may be repeated."
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write summaries again from the text in the lake, decoding nothing.
+
+    Settings are those of the lake's last run, with --config and --set over them: another
+    summary.engine, summary.model, summary.prompts, summary.levels or summary.language. What was
+    read, heard and captioned stays as it is.
+    """
+    from jobs.compose import last_config, run_compose
+
+    effective = last_config(lake, config, settings or [])
+    raise typer.Exit(run_compose(lake, effective, assets=assets or [], dry_run=dry_run, verbose=verbose))
+
+
+@app.command()
+def review(
+    lake: Lake,
+    what: Annotated[
+        str, typer.Argument(metavar="[list|accept|edit|reject]", help="What to do; list shows what is open.")
+    ] = "list",
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Reviews, by their ids or beginnings of them."),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="SENTENCE", help="With edit: what is to stand instead.")
+    ] = None,
+    asset: Annotated[
+        str | None, typer.Option("--asset", metavar="ASSET", help="List only those of one asset.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List also those that were decided about.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="List at most N.")] = 50,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            help="Write the frames and pages of the evidence there, as PNG, decoded from the sources.",
+        ),
+    ] = None,
+    format: Shape = "table",  # noqa: A002
+) -> None:
+    """List doubtful sentences with their evidence, and decide about them.
+
+    accept lets a sentence stand (or stand again), reject takes it out, edit puts another in its
+    place. Decisions hold in every later run, for as long as the source is the same.
+    """
+    from jobs.decide import run_decide
+    from jobs.review import run_review
+
+    match what:
+        case "list":
+            code = run_review(
+                lake, asset=asset, everything=everything, limit=limit, format=format, pictures=pictures
+            )
+        case "accept" | "edit" | "reject":
+            code = run_decide(lake, what, ids or [], text)
+        case _:
+            message = f"Wanted list, accept, edit or reject; found {what!r}."
+            raise typer.BadParameter(message)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -318,7 +462,8 @@ def models_list(
     from schemas.config import load_config
 
     effective = load_config(profile, config, settings or [])
-    raise typer.Exit(run_models_list(effective.speech, effective.vision, format=format))
+    sections = effective.speech, effective.vision, effective.embedding, effective.summary
+    raise typer.Exit(run_models_list(*sections, format=format))
 
 
 @models.command("pull")
@@ -327,6 +472,12 @@ def models_pull(
     vision: Annotated[
         bool,
         typer.Option("--vision", help="A vision-language model (a repository) instead of one of speech."),
+    ] = False,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="A language model (a repository) that writes summaries.")
+    ] = False,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="An embedding model (a repository), of texts or pictures.")
     ] = False,
     engine: Annotated[
         str | None,
@@ -344,8 +495,12 @@ def models_pull(
 
     Exit code 1 when it could not be fetched.
     """
-    from jobs.models import run_models_pull
+    from jobs.models import run_embedding_pull, run_models_pull, run_summary_pull
 
+    if summary:
+        raise typer.Exit(run_summary_pull(name, revision=revision))
+    if embedding:
+        raise typer.Exit(run_embedding_pull(name, revision=revision))
     raise typer.Exit(run_models_pull(name, vision=vision, engine=engine, revision=revision))
 
 

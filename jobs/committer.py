@@ -24,6 +24,7 @@ from operators.commit import commit
 from operators.compose import Composed, compose, compose_failed
 from operators.fan_in import Complete
 from operators.lake import DataFile, Lake
+from operators.read_decisions import read_decisions
 from operators.unit_store import (
     Index,
     plan_of,
@@ -39,7 +40,7 @@ from schemas.config import Config
 from schemas.failure import Failure, Reason, Stage
 from schemas.media import Asset
 from schemas.perception import Perception
-from schemas.tables import CHILDREN, AssetRow, PlanRow
+from schemas.tables import CHILDREN, AssetRow, DecisionRow, PlanRow
 
 _GROUP_UNITS = 256
 """Units composed by one task: some megabytes of text, some hundred milliseconds of work."""
@@ -62,6 +63,8 @@ class Group:
     """Those of their plans that the lake holds already."""
     captioned: bool
     """Whether a vision-language model has looked at them."""
+    decisions: dict[str, list[DecisionRow]]
+    """What people decided about their summaries, by asset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,13 @@ def _compose_one(perceptions: list[Perception], group: Group) -> Composed:
     config, run_id, at = group.config, group.run_id, group.at
     try:
         return compose(
-            perceptions, config, run_id=run_id, at=at, write_id=write_id, captioned=group.captioned
+            perceptions,
+            config,
+            run_id=run_id,
+            at=at,
+            write_id=write_id,
+            captioned=group.captioned,
+            decisions=group.decisions.get(perceptions[0].asset.asset_id, ()),
         )
     except Exception as error:  # the boundary that keeps one asset from taking its group along
         message = f"{type(error).__name__}: {error}. Please report this."
@@ -146,6 +155,7 @@ class Committer:
         """Plans that the lake held when the run began."""
         self.captioned = False
         """Whether what is put has been looked at by a vision-language model; changes only after `flush`."""
+        self._decisions = read_decisions(lake)
         self._queue: queue.Queue[Complete | pa.Table | threading.Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -258,7 +268,9 @@ class Committer:
         plans = [plan_of(item.asset, self.config) for item in complete if _is_read(item.asset)]
         known = frozenset(self.plans.find(plans) if self.plans is not None else ())
         rows = [item.rows for item in complete]
-        group = Group(rows, self.config, self.run_id, datetime.now(UTC), known, self.captioned)
+        named = {item.asset.asset_id for item in complete}
+        decisions = {key: value for key, value in self._decisions.items() if key in named}
+        group = Group(rows, self.config, self.run_id, datetime.now(UTC), known, self.captioned, decisions)
         task = None if self._cluster_is_gone else _compose_task.remote(self.lake, group)
         self._composing.append(_Composing(task, group))
 

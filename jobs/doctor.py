@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.text import Text
 
 from jobs.output import EXIT_BROKEN, EXIT_OK, check_format, complain, console, emit_json, grid, size
-from schemas.config import ConfigError, Ocr, Speech, Vision
+from schemas.config import ConfigError, Embedding, Ocr, Speech, Summary, Vision
 
 _DECODERS = {
     "video": ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mpeg2video", "mjpeg", "prores", "theora"),
@@ -189,7 +189,8 @@ def _engines() -> Iterator[Check]:
         )
     yield from _speech()
     yield from _vision()
-    yield Check("engines", "embedding", False, "none", "Not part of this version.")
+    yield from _summary()
+    yield from _embedding()
 
 
 def _speech() -> Iterator[Check]:
@@ -245,6 +246,58 @@ def _vision() -> Iterator[Check]:
         bool(models),
         ", ".join(models) or "none in the cache",
         f"gloss models pull --vision {EXAMPLES[0]}, or a folder by vision.model.",
+    )
+
+
+def _summary() -> Iterator[Check]:
+    from operators.text_models import EXAMPLES, check_summary, installed_text
+
+    gpu = bool(gpu_names())
+    for engine in ("transformers", "vllm"):
+        wanted = Summary.model_validate({"engine": engine, "model": EXAMPLES[0]})
+        problem = check_summary(wanted, gpu or None)
+        if problem is None and engine == "vllm" and not gpu:
+            problem = "It needs a GPU; on CPUs take summary.engine=transformers."
+        ready = "ready" if gpu else "ready, on CPUs"
+        yield Check(
+            "engines",
+            f"summary.engine={engine}",
+            problem is None,
+            ready if problem is None else "cannot run",
+            problem or "",
+        )
+    yield Check("engines", "summary.engine=openai", True, "ready; needs summary.base_url of a server")
+    models = [model.name for model in installed_text()]
+    yield Check(
+        "engines",
+        "summary weights",
+        bool(models),
+        ", ".join(models) or "none in the cache",
+        f"gloss models pull --summary {EXAMPLES[0]}; without them sentences are picked, not written.",
+    )
+
+
+def _embedding() -> Iterator[Check]:
+    from operators.embedding_engines import check_embedding
+    from operators.embedding_models import EXAMPLES, installed_embeddings
+
+    models = {name: examples[0] for name, examples in EXAMPLES.items()}
+    problem = check_embedding(Embedding.model_validate({"engine": "transformers", **models}))
+    yield Check(
+        "engines",
+        "embedding.engine=transformers",
+        problem is None,
+        "ready" if problem is None else "cannot run",
+        problem or "",
+    )
+    yield Check("engines", "embedding.engine=openai", True, "ready; needs embedding.base_url of a server")
+    held = [model.name for model in installed_embeddings()]
+    yield Check(
+        "engines",
+        "embedding weights",
+        bool(held),
+        ", ".join(held) or "none in the cache",
+        f"gloss models pull --embedding {models['model']}, or folders by embedding.model and .frames.",
     )
 
 

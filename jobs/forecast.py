@@ -41,7 +41,7 @@ def forecast(lake: Lake, task: Task, config: Config) -> dict[str, Any]:
     planned = [item for item in work.todo if item.known_plan is not None]
     return {
         "discovered": len(discovery.listings) + len(discovery.skips) + len(discovery.unlisted),
-        "to_ingest": len(work.todo) + len(work.captions),
+        "to_ingest": len(work.todo) + len(work.captions) + len(work.summaries),
         "because": work.reasons,
         "settings": _settings(lake, work.before, config),
         "units": _units(lake, planned, config) | {"files_to_be_probed": len(work.todo) - len(planned)},

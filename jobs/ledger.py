@@ -7,14 +7,21 @@ go in, counts come out.
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
+from operators.evidence import CLOSER_LOOK
 from operators.fan_in import Complete, Header, looks
+from operators.summarise import CAUGHT, QUESTIONS, REWRITTEN, WITHDRAWN
 from schemas.media import UnitKind
 from schemas.perception import Cost
+from schemas.summary_work import Summarised
 from schemas.tables import AssetRow, Count, StageCost
+
+_COUNTED = (INPUT_TOKENS, OUTPUT_TOKENS, QUESTIONS, CAUGHT, REWRITTEN, WITHDRAWN)
+"""Costs that are a number of tokens or sentences, and no time."""
 
 
 class LedgerError(Exception):
@@ -37,6 +44,8 @@ class Ledger:
         """Units found in the lake."""
         self.vanished = 0
         self.pruned = 0
+        self.unembedded = 0
+        """Texts that got no vector; their assets are in the lake all the same."""
         self.totals: Counter[str] = Counter()
         self._costs: dict[str, list[float]] = {}
         self._lock = threading.Lock()
@@ -69,6 +78,14 @@ class Ledger:
                 self.totals["planned_text_tokens"] += caption.planned_text_tokens
                 self.totals["visual_tokens"] += caption.visual_tokens or 0
 
+    def looked_closer(self, header: Header) -> None:
+        """Count a look for one doubtful sentence; its failures are counted with the summaries."""
+        if header.recalled:
+            return
+        with self._lock:
+            for cost in header.costs:
+                self._spend(replace(cost, stage=CLOSER_LOOK, items=1) if cost.stage == "vlm" else cost)
+
     def completed(self, complete: Complete) -> None:
         """Count the failures of an asset, once, however often its units were handed out."""
         self._fail(complete.rows)
@@ -77,13 +94,27 @@ class Ledger:
         """Count the failures of the looks of an asset; those of its other units were counted before."""
         self._fail(complete.rows.filter(looks(complete.rows)))
 
+    def summarised(self, done: Summarised) -> None:
+        """Count the failures and costs of an asset's summaries."""
+        with self._lock:
+            self.failures.update(failure.reason for failure in done.failures[done.known_failures :])
+            for cost in done.costs:
+                self._spend(cost)
+
+    def embedded(self, vectors: int, seconds: float, failures: Sequence[str]) -> None:
+        """Count vectors of texts, what they cost and why some are missing."""
+        with self._lock:
+            self.unembedded += len(failures)
+            self.failures.update(failures)
+            self._spend(Cost("embed", seconds, vectors))
+
     def _fail(self, rows: pa.Table) -> None:
         failures = (item for items in rows["failures"].to_pylist() for item in items)
         with self._lock:
             self.failures.update(item["reason"] for item in failures)
 
     def _spend(self, cost: Cost) -> None:
-        if cost.stage in (INPUT_TOKENS, OUTPUT_TOKENS):
+        if cost.stage in _COUNTED:
             self.totals[cost.stage] += cost.items
             return
         seconds_items_bytes = self._costs.setdefault(cost.stage, [0.0, 0, 0])

@@ -5,6 +5,7 @@ first run the wait, and is the way where workers have no network.
 """
 
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from rich.text import Text
@@ -21,6 +22,18 @@ from jobs.output import (
     size,
 )
 from operators.checkpoint_files import CheckpointError
+from operators.embedding_checkpoints import FRAMES, TEXT
+from operators.embedding_models import EXAMPLES as EMBEDDING_EXAMPLES
+from operators.embedding_models import (
+    Named,
+    embedding_problem,
+    fetch_embedding,
+    frame_model,
+    installed_embeddings,
+    named_repository,
+    text_model,
+    weights_revision,
+)
 from operators.hub import ModelError
 from operators.speech_checkpoints import check_checkpoint
 from operators.speech_models import (
@@ -33,17 +46,19 @@ from operators.speech_models import (
     offers,
     repository,
 )
+from operators.text_models import WEIGHTS as TEXT_WEIGHTS
+from operators.text_models import installed_text
 from operators.vision_checkpoints import check_vision_checkpoint
 from operators.vision_models import (
     EXAMPLES,
-    check_repository,
+    WEIGHTS,
     fetch_vision,
     installed_vision,
     is_vision_folder,
     vision_digest,
     vision_problem,
 )
-from schemas.config import ConfigError, Speech, Vision
+from schemas.config import ConfigError, Embedding, Speech, Summary, Vision
 
 _VISION_ENGINES = ("transformers", "vllm")
 """Engines that read weights of a vision-language model here."""
@@ -54,7 +69,7 @@ class Held:
     """A model on this node."""
 
     use: str
-    """The section of the configuration it is for: speech or vision."""
+    """The section of the configuration it is for: speech, vision, summary or embedding."""
     model: str
     """Repository, or folder."""
     engine: str
@@ -68,12 +83,21 @@ class Held:
     """Why it cannot be read, if it cannot."""
 
 
-def run_models_list(speech: Speech, vision: Vision, *, format: str = "table") -> int:  # noqa: A002
+def run_models_list(
+    speech: Speech,
+    vision: Vision,
+    embedding: Embedding | None = None,
+    summary: Summary | None = None,
+    *,
+    format: str = "table",  # noqa: A002
+) -> int:
     """Show the models on this node and those that can be fetched by name.
 
     Args:
         speech: The section of the configuration.
         vision: The same, for models that look.
+        embedding: The same, for models that make vectors.
+        summary: The same, for models that write.
         format: table (for people) or json.
 
     Returns:
@@ -84,6 +108,9 @@ def run_models_list(speech: Speech, vision: Vision, *, format: str = "table") ->
     """
     check_format(format, known=("table", "json"))
     held = [*_configured_folder(speech), *_cached(speech), *_vision_folder(vision), *_cached_vision(vision)]
+    held += _for_summaries(Summary() if summary is None else summary)
+    embedding = Embedding() if embedding is None else embedding
+    held += [*_embedding_folders(embedding), *_cached_embeddings(embedding)]
     if format == "json":
         available = [{"model": offer.name, "megabytes": dict(offer.megabytes)} for offer in offers()]
         emit_json({"held": [asdict(one) for one in held], "available": available})
@@ -126,6 +153,65 @@ def _vision_folder(vision: Vision) -> list[Held]:
     problem = vision_problem(folder)
     revision = "" if problem else vision_digest(folder)
     return [_held_folder("vision", vision.model, vision.engine, revision, problem)]
+
+
+def _for_summaries(summary: Summary) -> list[Held]:
+    """List the folder that is configured, and what is in the cache."""
+    here = summary.engine in _VISION_ENGINES
+    found = []
+    if here and summary.model is not None and is_vision_folder(summary.model):
+        folder = Path(summary.model).expanduser()
+        problem = TEXT_WEIGHTS.problem(folder)
+        revision = "" if problem else TEXT_WEIGHTS.digest(folder)
+        found.append(_held_folder("summary", summary.model, summary.engine, revision, problem))
+    return found + [
+        Held(
+            use="summary",
+            model=one.name,
+            engine=summary.engine if here else "transformers",
+            bytes=one.bytes,
+            revision=one.revision,
+            folder=one.folder,
+            configured=here
+            and one.name == summary.model
+            and (summary.revision or "main") in (one.revision, *one.refs),
+            problem=one.problem,
+        )
+        for one in installed_text()
+    ]
+
+
+def _embedding_models(embedding: Embedding) -> list[Named]:
+    named = [text_model(embedding)] if embedding.embeds_text and embedding.engine == "transformers" else []
+    return [*named, *([frame_model(embedding)] if embedding.embeds_frames else [])]
+
+
+def _embedding_folders(embedding: Embedding) -> list[Held]:
+    held = []
+    for named in _embedding_models(embedding):
+        if named.is_folder:
+            problem = embedding_problem(Path(named.model).expanduser(), named.embeds)
+            revision = "" if problem else weights_revision(named)
+            held.append(_held_folder("embedding", named.model, "transformers", revision, problem))
+    return held
+
+
+def _cached_embeddings(embedding: Embedding) -> list[Held]:
+    wanted = {(named.model, named.embeds): named.revision for named in _embedding_models(embedding)}
+    return [
+        Held(
+            use="embedding",
+            model=one.name,
+            engine="transformers",
+            bytes=one.bytes,
+            revision=one.revision,
+            folder=one.folder,
+            configured=(one.name, one.embeds) in wanted
+            and (wanted[one.name, one.embeds] or "main") in (one.revision, *one.refs),
+            problem=None,
+        )
+        for one in installed_embeddings()
+    ]
 
 
 def _held_folder(use: str, model: str, engine: str, revision: str, problem: str | None) -> Held:
@@ -183,6 +269,12 @@ def _print(held: list[Held]) -> None:
     screen.print(grid(("for speech", *ENGINES), rows))
     screen.print(Text("\nBy repository (gloss models pull --vision NAME), such as", style="bold underline"))
     screen.print(grid(("for vision",), [(name,) for name in EXAMPLES]))
+    screen.print(Text("\nBy repository (gloss models pull --summary NAME), such as", style="bold underline"))
+    screen.print(grid(("for summaries",), [(name,) for name in TEXT_WEIGHTS.examples]))
+    title = "\nBy repository (gloss models pull --embedding NAME), such as"
+    screen.print(Text(title, style="bold underline"))
+    texts, frames = EMBEDDING_EXAMPLES[TEXT], EMBEDDING_EXAMPLES[FRAMES]
+    screen.print(grid(("for texts", "for pictures"), list(zip_longest(texts, frames, fillvalue=""))))
     for one in held:
         if one.problem:
             note(f"{one.model}: {one.problem}")
@@ -240,8 +332,67 @@ def _pull_speech(name: str, engine: str, revision: str | None) -> Path:
     return folder
 
 
+def run_summary_pull(name: str, *, revision: str | None = None) -> int:
+    """Fetch a language model into the cache of this node, as `run_models_pull` does.
+
+    Args:
+        name: A repository.
+        revision: Branch, tag or commit; null takes the newest.
+
+    Returns:
+        0, or 1 when it could not be fetched.
+
+    Raises:
+        ConfigError: It is no name of a repository, or the repository holds no language model.
+    """
+    if is_vision_folder(name):
+        msg = f"Wanted a name to fetch; found the folder {name}. Use it as it is: --set summary.model={name}"
+        raise ConfigError(msg)
+    if (problem := TEXT_WEIGHTS.check_repository(name)) is not None:
+        raise ConfigError(problem)
+    try:
+        folder = TEXT_WEIGHTS.fetch(name, revision, note)
+        TEXT_WEIGHTS.check(folder)
+    except ModelError as error:
+        return complain(str(error), EXIT_BROKEN)
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+    facts = {"folder": str(folder), "revision": folder.name, "size": size(_size(folder))}
+    for label, value in facts.items():
+        print(f"{label:<9} {value}")
+    return EXIT_OK
+
+
+def run_embedding_pull(name: str, *, revision: str | None = None) -> int:
+    """Fetch an embedding model into the cache of this node, as `run_models_pull` does.
+
+    Args:
+        name: A repository; its files say whether it embeds texts or pictures.
+        revision: Branch, tag or commit; null takes the newest.
+
+    Returns:
+        0, or 1 when it could not be fetched.
+
+    Raises:
+        ConfigError: It is no name of a repository, or the repository holds no embedding model.
+    """
+    try:
+        folder = fetch_embedding(named_repository(name, revision), note)
+    except ModelError as error:
+        return complain(str(error), EXIT_BROKEN)
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from None
+    problems = {embeds: embedding_problem(folder, embeds) for embeds in (FRAMES, TEXT)}
+    if None not in problems.values():
+        raise ConfigError(" ".join(filter(None, problems.values())))
+    facts = {"folder": str(folder), "revision": folder.name, "size": size(_size(folder))}
+    for label, value in facts.items():
+        print(f"{label:<9} {value}")
+    return EXIT_OK
+
+
 def _pull_vision(name: str, revision: str | None) -> Path:
-    if (problem := check_repository(name)) is not None:
+    if (problem := WEIGHTS.check_repository(name)) is not None:
         raise ConfigError(problem)
     folder = fetch_vision(name, revision, note)
     check_vision_checkpoint(folder)

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from operators.compose import summary_version
+from operators.compose import COMPOSITION
 from operators.lake import Lake
 from operators.probe import fingerprint
+from operators.summary_version import summary_version
 from operators.unit_id import caption_version, perception_id
 from schemas import ids
 from schemas.config import Config
 from schemas.failure import Reason
 from schemas.media import Kind, Listing
 
-NEW, CHANGED, CONFIGURATION, CAPTIONS, AGAIN = "new", "changed", "configuration", "captions", "again"
+NEW, CHANGED, CONFIGURATION, AGAIN = "new", "changed", "configuration", "again"
+CAPTIONS, SUMMARIES = "captions", "summaries"
 
 _PASSING = (Reason.LOST, Reason.UNREADABLE, Reason.UNREACHABLE)
 """What failed because of a worker, a store or a server may be well the next time, and is tried then."""
@@ -35,6 +37,7 @@ class Known:
     fingerprint: str
     version: str
     perception: str
+    composition: str
     summary_version: str
     status: str
     content_hash: str
@@ -64,10 +67,12 @@ class Work:
 
     todo: list[Listing]
     reasons: dict[str, int]
-    """How many files are new, changed, configured otherwise, without the captions that are wanted, or
-    to be tried again because their worker died or their store failed; selected or not."""
+    """How many files are new, changed, configured otherwise, without the captions or summaries that are
+    wanted, or to be tried again because their worker died or their store failed; selected or not."""
     captions: list[Listing] = field(default_factory=list)
     """Files that were read before, and that a vision-language model is to look at."""
+    summaries: list[Listing] = field(default_factory=list)
+    """Files whose summaries alone are to be written again, from the text in the lake."""
     unchanged: list[Listing] = field(default_factory=list)
     unsupported: list[Listing] = field(default_factory=list)
     """Files that this version has looked at before and does not read."""
@@ -85,7 +90,8 @@ def known_assets(lake: Lake) -> dict[str, Known]:
     with lake.connect() as connection:
         rows = connection.execute(
             f"SELECT asset_id, {columns}, asset_id IN "
-            "(SELECT asset_id FROM failures WHERE list_contains(?, reason)) FROM assets",
+            # Texts without vectors are tried again without reading anything.
+            "(SELECT asset_id FROM failures WHERE list_contains(?, reason) AND stage <> 'embed') FROM assets",
             [[str(reason) for reason in _PASSING]],
         ).fetchall()
     return {row[0]: Known(*row[1:]) for row in rows}
@@ -132,9 +138,10 @@ def plan_work(
     captions_of = {kind: caption_version(config, kind) for kind in ("", *Kind)}
     todo: list[Listing] = []
     captions: list[Listing] = []
+    written: list[Listing] = []
     unchanged: list[Listing] = []
     unsupported: list[Listing] = []
-    reasons = {NEW: 0, CHANGED: 0, CONFIGURATION: 0, CAPTIONS: 0, AGAIN: 0}
+    reasons = {NEW: 0, CHANGED: 0, CONFIGURATION: 0, CAPTIONS: 0, SUMMARIES: 0, AGAIN: 0}
     before: dict[str, int] = {}
     failed = 0
     for listing in listings:
@@ -146,7 +153,7 @@ def plan_work(
         elif held is None:
             reasons[NEW] += 1
             todo.append(listing)
-        elif (held.perception, held.summary_version) != (perception_id(config, held.kind), summaries) or (
+        elif (held.perception, held.composition) != (perception_id(config, held.kind), COMPOSITION) or (
             held.caption_version and not captions_of[held.kind]
         ):
             reasons[CONFIGURATION] += 1
@@ -162,16 +169,21 @@ def plan_work(
             reasons[CAPTIONS] += 1
             # What failed of a file is not kept: it is read again before a model looks at it.
             (captions if held.status == "ok" and held.plan_id else todo).append(_as_known(listing, held))
+        elif held.status != "failed" and held.clip_count and held.summary_version != summaries:
+            reasons[SUMMARIES] += 1
+            before[held.run_id] = before.get(held.run_id, 0) + 1
+            written.append(listing)
         else:
             unchanged.append(listing)
             failed += held.status != "ok"
-    chosen = select([*todo, *captions], selection or Selection())
-    left = len(todo) + len(captions) - len(chosen)
-    only = {id(listing) for listing in captions}
+    chosen = select([*todo, *captions, *written], selection or Selection())
+    left = len(todo) + len(captions) + len(written) - len(chosen)
+    shown, summed = {id(item) for item in captions}, {id(item) for item in written}
     return Work(
-        todo=[listing for listing in chosen if id(listing) not in only],
+        todo=[listing for listing in chosen if id(listing) not in shown | summed],
         reasons=reasons,
-        captions=[listing for listing in chosen if id(listing) in only],
+        captions=[listing for listing in chosen if id(listing) in shown],
+        summaries=[listing for listing in chosen if id(listing) in summed],
         unchanged=unchanged,
         unsupported=unsupported,
         unselected=left,

@@ -30,8 +30,9 @@ class Progress:
         self.spans = 0
         self.sounds = 0
         self.looks = 0
+        self.summaries = 0
         self._awaiting = 0
-        """Files that a vision-language model is to look at, once it does."""
+        """Files that a model is to look at or to write about, once it does."""
         self.failures = 0
         self.started = time.monotonic()
         self._note = "listing files"
@@ -95,6 +96,18 @@ class Progress:
         self._note = "working"
         self._line()
 
+    def begin_summaries(self, assets: int) -> None:
+        """So many assets are now summarised: what is left is estimated anew."""
+        self.planned, self.done, self.started, self._awaiting = {}, 0, time.monotonic(), assets
+
+    def summarised(self) -> None:
+        """An asset has its summaries."""
+        self.planned[str(self.summaries)] = 1
+        self.done += 1
+        self.summaries += 1
+        self._note = "working"
+        self._line()
+
     def committed(self) -> None:
         """Assets have become visible."""
         self._line()
@@ -113,6 +126,7 @@ class Progress:
             f"{self.spans} spans of video",
             *([f"{self.sounds} spans of sound"] if self.sounds else []),
             *([f"{self.looks} clips and pages looked at"] if self.looks else []),
+            *([f"{self.summaries} assets summarised"] if self.summaries else []),
             f"{self.rate():.1f} units/s",
         ]
         if self.failures:

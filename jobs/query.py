@@ -14,7 +14,7 @@ from jobs.read_only import LimitError, Limits, open_lake, read_only
 from operators.lake import LakeError
 from schemas.arrow import arrow_schema
 from schemas.config import ConfigError
-from schemas.tables import TABLES, VIEWS
+from schemas.tables import TABLES, VIEWS, WRITES
 
 _TABLE_ROWS = 1000
 """Rows that the table format shows unless told otherwise; nobody reads more on a screen."""
@@ -193,7 +193,7 @@ def explain(error: duckdb.Error, sql: str) -> str:
 
 
 def _columns(table: str) -> list[str]:
-    return [name for name in arrow_schema((TABLES | VIEWS)[table]).names if name != "write_id"]
+    return [name for name in arrow_schema((TABLES | VIEWS)[table]).names if name not in WRITES]
 
 
 def _first_words(error: Exception) -> str:

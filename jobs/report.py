@@ -8,6 +8,7 @@ from rich.table import Table
 
 from jobs.ledger import Ledger
 from operators.lake import Lake
+from operators.summarise import CAUGHT, QUESTIONS, REWRITTEN, WITHDRAWN
 from schemas.tables import RunRow
 
 _FAILURES_SHOWN = 8
@@ -68,6 +69,8 @@ def report(
         )
     if run.captions:
         console.print(_looked(run), markup=False)
+    if ledger.totals[QUESTIONS]:
+        console.print(_written(ledger), markup=False)
     console.print(f"Lake: {lake_uri}", markup=False)
     console.print(
         f'Next: gloss query "SELECT kind, title, summary FROM assets" --lake {lake_uri}', markup=False
@@ -97,6 +100,14 @@ def _looked(run: RunRow) -> str:
     return (
         f"Looked at: {run.captions} clips and pages; {run.planned_visual_tokens} visual tokens "
         f"planned{used}, {run.input_tokens} tokens in all went in and {run.output_tokens} came out"
+    )
+
+
+def _written(ledger: Ledger) -> str:
+    totals = ledger.totals
+    return (
+        f"Written: {totals[QUESTIONS]} questions for summaries; {totals[CAUGHT]} sentences without support are "
+        f"in reviews, {totals[REWRITTEN]} were mended, {totals[WITHDRAWN]} taken back"
     )
 
 

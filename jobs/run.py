@@ -2,7 +2,8 @@
 
 perceive on the cluster -> fan in -> compose -> commit, and then once more with captions, where a
 vision-language model is to look: it gets the machine for itself, knows what was read and said, and the
-words are in the lake before it begins. Whatever goes wrong with a file is a row
+words are in the lake before it begins. A language model that writes summaries comes last, for the same
+reasons. Whatever goes wrong with a file is a row
 in `failures`, and the rest goes on; whatever goes wrong with the run ends it with everything
 finished kept, so that the same command goes on from there.
 """
@@ -26,6 +27,7 @@ from jobs.awaiting import Awaiting
 from jobs.budget import BudgetSpent, check_budget
 from jobs.caps import NO_CAPS, Caps, check_caps
 from jobs.caption_pass import CaptionPass, Tools, store_of
+from jobs.embedding_pass import due_assets, embed
 from jobs.ledger import Ledger, counts
 from jobs.plan import Work, skip_mark
 from jobs.progress import Progress
@@ -35,6 +37,7 @@ from operators.claim import Claim
 from operators.commit import put_run, put_skips, remove_assets, touch_assets
 from operators.content import copies_last, of_equal_size
 from operators.discover import Discovery
+from operators.embedding_isolated import quiet_seconds
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake
 from operators.probe import fingerprint
@@ -98,7 +101,8 @@ def run(lake: Lake, config: Config, task: Task, claim: Claim, *, verbose: bool =
         try:
             _Run(lake, config, task.run_id, claim, ledger, progress).do(task, verbose)
             ledger.check()
-            bad = ledger.status["failed"] + ledger.status["partial"] + work.unchanged_failed
+            bad = ledger.status["failed"] + ledger.status["partial"] + ledger.unembedded
+            bad += work.unchanged_failed
             ended = _Ended("finished", EXIT_SOME_FAILED if bad else EXIT_OK)
         except KeyboardInterrupt:
             ended = _Ended("interrupted", EXIT_BROKEN, "Stopped by the user; run the same command to go on.")
@@ -194,8 +198,10 @@ class _Run:
                 self.ledger.skip(reason, count)
         for skip in discovery.skips:
             self._skip(skip.uri, skip.reason, skip.message)
-        if work.todo or work.captions or discovery.unlisted:
+        if work.todo or work.captions or work.summaries or discovery.unlisted or self._lacks_vectors(work):
             self._work(task, verbose)
+        if not self.config.embedding.embeds_text:
+            self._embed(work)  # which takes out what is there, and needs no cluster
         self.claim.check()
         put_skips(self.lake, self._new_skips())
         touch_assets(self.lake, self.touched)
@@ -224,6 +230,10 @@ class _Run:
             try:
                 self._perceive(task.work.todo, committer)
                 self._caption(task, committer)
+                self._summarise(task, committer)
+                if self.config.embedding.embeds_text:
+                    committer.flush()
+                    self._embed(task.work)
             except ClusterGone:
                 committer.cluster_is_gone()
                 raise
@@ -266,6 +276,48 @@ class _Run:
             if CaptionPass(tools, self.awaiting.held).look(self.awaiting.ready()):
                 msg = "What was read could not be found again twice. Run gloss status --check on the lake."
                 raise RuntimeError(msg)
+
+    def _summarise(self, task: Task, committer: "Committer") -> None:
+        """Write the summaries that are not as configured, of what this run read and of what was there."""
+        from jobs.summary_pass import SummaryPass, due_assets
+
+        committer.flush()
+        wanted = [*self.awaiting.unsummarised, *(ids.asset_id(item.uri) for item in task.work.summaries)]
+        if not wanted:
+            return
+        due = due_assets(self.lake, self.config, wanted)
+        if self.config.summary.writes:
+            self.progress.say("loading the language model")
+        self.progress.begin_summaries(len(due))
+        tools = Tools(self.lake, self.config, self.ledger, self.progress, self._watched, committer)
+        SummaryPass(tools, self.run_id).write(due)
+        if self.config.summary.looks_closer:
+            self._look_closer(wanted, tools, task.caps)
+
+    def _look_closer(self, asset_ids: Sequence[str], tools: Tools, caps: Caps) -> None:
+        """Let a model look for what summaries say and no text bears out."""
+        from jobs.closer_pass import CloserPass, unlooked_assets
+
+        if unlooked := unlooked_assets(self.lake, self.config, asset_ids):
+            self.progress.say(f"looking closer at pictures of {len(unlooked)} assets")
+            CloserPass(tools, self.run_id).look(unlooked, caps)
+
+    def _lacks_vectors(self, work: Work) -> bool:
+        return self.config.embedding.embeds_text and bool(due_assets(self.lake, self.config, _worked(work)))
+
+    def _embed(self, work: Work) -> None:
+        """Give the texts of what this run read, and of what was there, vectors that fit them."""
+        done = embed(
+            self.lake,
+            self.config,
+            _worked(work),
+            run_id=self.run_id,
+            watched=lambda tables: self._watched(tables, patience=quiet_seconds(self.config)),
+            may_commit=self.claim.check,
+            say=self.progress.say,
+        )
+        if done.assets:
+            self.ledger.embedded(done.vectors, done.seconds, done.failures)
 
     def _hashes(self, todo: Sequence[Listing]) -> dict[str, str]:
         from jobs.chain import hash_contents
@@ -343,6 +395,12 @@ class _Run:
         held = self.lake.table("skips").to_pyarrow_table(columns=["asset_id", "reason", "mark"])
         listed = {tuple(row.values()) for row in held.to_pylist()}
         return [row for row in self.skips if (row.asset_id, row.reason, row.mark) not in listed]
+
+
+def _worked(work: Work) -> list[str]:
+    """List the assets that a run answers for: not those that it was asked to leave for another."""
+    listings = (*work.todo, *work.captions, *work.summaries, *work.unchanged)
+    return [ids.asset_id(listing.uri) for listing in listings]
 
 
 def unread(

@@ -76,7 +76,7 @@ WITH spoken AS (
     SELECT asset_id, clip, start_seconds, page, 'summary' AS "where", 2 AS rung,
            concat_ws('. ', title, summary) AS text FROM clips
     UNION ALL BY NAME
-    SELECT asset_id, start_seconds, first_page AS page, 'summary' AS "where", 3 AS rung,
+    SELECT asset_id, segment, start_seconds, first_page AS page, 'summary' AS "where", 3 AS rung,
            concat_ws('. ', title, summary) AS text FROM segments
     UNION ALL BY NAME
     SELECT asset_id, 'summary' AS "where", 4 AS rung, concat_ws('. ', title, summary) AS text FROM assets
@@ -114,8 +114,8 @@ _RANKED = f"""
             PARTITION BY asset_id, clip, stretch, "where"
             ORDER BY track IS NOT NULL, s.score DESC, track) = 1)
 )
-SELECT f.score, f.asset_id, a.uri, a.kind, a.title, f.clip, f.start_seconds, f.page, f."where", f.text,
-       f.track, f.stretch
+SELECT f.score, f.asset_id, a.uri, a.kind, a.title, f.clip, f.segment, f.start_seconds, f.page, f."where",
+       f.text, f.track, f.stretch
 FROM found f JOIN assets a USING (asset_id)
 ORDER BY f.score DESC, f.rung, a.uri, f.start_seconds NULLS FIRST, f.page NULLS FIRST, f."where"
 LIMIT $limit
@@ -201,13 +201,23 @@ def run_search(
         return complain(str(error))
     except (duckdb.Error, LimitError) as error:
         return complain(f"Reading the lake broke: {error}", EXIT_BROKEN)
+    emit_places(rows, terms, format)
+    if not rows:
+        note(f"Nothing found for {words!r}.")
+    return EXIT_OK
+
+
+def emit_places(rows: list[dict[str, Any]], terms: list[Term], format: str) -> None:  # noqa: A002
+    """Write places to stdout, for people with the words marked."""
     if format == "table":
         _print(rows, terms)
     else:
         emit_rows(_SCHEMA, rows, format)
-    if not rows:
-        note(f"Nothing found for {words!r}.")
-    return EXIT_OK
+
+
+def use_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Teach a connection how texts are folded and cut into tokens."""
+    connection.execute(_MACROS)
 
 
 def search(connection: duckdb.DuckDBPyConnection, words: str, limit: int = 10) -> list[dict[str, Any]]:
@@ -220,12 +230,13 @@ def search(connection: duckdb.DuckDBPyConnection, words: str, limit: int = 10) -
 
     Returns:
         Rows of rank, score, asset_id, uri, kind, title, start_seconds or page, where (ocr,
-        speech, caption, summary) and snippet, best first. The same lake gives the same order.
+        speech, caption, summary), snippet, and clip or segment, best first. The same lake gives the
+        same order.
 
     Raises:
         SearchError: There is no word in `words`.
     """
-    connection.execute(_MACROS)
+    use_macros(connection)
     terms = parse(connection, words)
     if not terms:
         msg = f"Wanted words to search for; found none in {words!r}."
@@ -259,7 +270,7 @@ def parse(connection: duckdb.DuckDBPyConnection, words: str) -> list[Term]:
 def _result(
     connection: duckdb.DuckDBPyConnection, rank: int, row: dict[str, Any], terms: list[Term]
 ) -> dict[str, Any]:
-    result = {name: row.get(name) for name in _SCHEMA.names}
+    result = {name: row.get(name) for name in (*_SCHEMA.names, "clip", "segment")}
     text = " ".join(row["text"].split())
     line = _line(connection, row, terms)
     if line is not None:

@@ -2,22 +2,31 @@
 
 Engines that cannot run are refused by name. Which model of speech there is decides whether `auto`
 means speech or none, and its revision is written down; but a lake that has speech never loses it
-because a cache was emptied or a model was published anew. Nor are its captions made again because
-of that: the revision that made them is taken again.
+because a cache was emptied or a model was published anew. Nor are its captions and summaries made again
+because of that: the revision that made them is taken again.
 """
 
 import sys
 from collections.abc import Callable, Iterator
 
+from operators.embedding_engines import check_embedding
+from operators.embedding_models import resolve_embedding
 from operators.lake import Lake, LakeError
 from operators.ocr_engines import check_engine
 from operators.plan_look import check_budget
 from operators.speech_models import resolve_speech
+from operators.summary_prompts import load_prompts
 from operators.survey import tools_of
+from operators.text_engines import context_of as context_of_text
+from operators.text_engines import room_of, text_counter_of
+from operators.text_models import check_summary, resolve_summary
 from operators.vision_engines import check_vision, context_of
 from operators.vision_models import resolve_vision
 from operators.voiceprints import check_speakers
-from schemas.config import Config, ConfigError, Speech, Vision
+from schemas.config import Config, ConfigError, Embedding, Speech, Summary, Vision
+
+_LEAST_ROOM = 400
+"""Tokens of a few sentences in any language."""
 
 
 def settle(config: Config, lake: Lake) -> Config:
@@ -28,8 +37,8 @@ def settle(config: Config, lake: Lake) -> Config:
         lake: Where to; need not exist.
 
     Returns:
-        The configuration with `speech` and `vision` settled: an engine or `off`, its model and
-        revision.
+        The configuration with `speech`, `vision`, `summary` and `embedding` settled: an engine or `off`,
+        its model and revision.
 
     Raises:
         ConfigError: Something cannot run; or speech would be left out of a lake that has it.
@@ -42,6 +51,10 @@ def settle(config: Config, lake: Lake) -> Config:
     # What is wrong with it anyway is said before gigabytes are fetched for speech.
     if (problem := check_vision(config.vision, config.resources.vision_gpus > 0)) is not None:
         raise ConfigError(problem)
+    if (problem := check_embedding(config.embedding, config.resources.embedding_gpus > 0)) is not None:
+        raise ConfigError(problem)
+    if (problem := check_summary(config.summary, config.resources.summary_gpus > 0)) is not None:
+        raise ConfigError(problem)
     settled = resolve_speech(_pinned(config, before), say)
     if config.speech.engine == "auto" and not settled.speech.listens and before is not None:
         msg = (
@@ -51,10 +64,63 @@ def settle(config: Config, lake: Lake) -> Config:
             "speech: --set speech.engine=off"
         )
         raise ConfigError(msg)
+    _check_closer_look(config)
     _keep_captions(config, lake)
+    _keep_summaries(config, lake)
+    _keep_vectors(config, lake)
     settled = resolve_vision(_with_known_weights(settled, lake), say)
     _check_looks(settled)
+    settled = resolve_summary(_with_known_writer(settled, lake), say)
+    _check_questions(settled.summary)
+    return resolve_embedding(_with_known_vectors(settled, lake), say)
+
+
+def settle_summary(config: Config, lake: Lake) -> Config:
+    """Check that summaries can be written as configured, and find their model; nothing else has to run.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    if (problem := check_summary(config.summary, config.resources.summary_gpus > 0)) is not None:
+        raise ConfigError(problem)
+    settled = resolve_summary(_with_known_writer(config, lake), say)
+    _check_questions(settled.summary)
     return settled
+
+
+def _check_questions(summary: Summary) -> None:
+    """Check that prompts can be used, and leave room for something to sum up.
+
+    Raises:
+        ConfigError: It is not so.
+    """
+    if not summary.writes:
+        return
+    count = text_counter_of(summary)
+    longest = max(count(prompt.text) for prompt in load_prompts(summary).values())
+    room = room_of(summary) - longest
+    if room < _LEAST_ROOM:
+        msg = (
+            f"Wanted room for {_LEAST_ROOM} tokens of text in a question of summary.engine={summary.engine}; "
+            f"with prompts of {longest} tokens and answers of {summary.max_new_tokens} there are {room} in a "
+            f"window of {context_of_text(summary)}. Raise summary.context_tokens, or lower "
+            "summary.max_new_tokens."
+        )
+        raise ConfigError(msg)
+
+
+def _check_closer_look(config: Config) -> None:
+    """Check that there is a model to look closer with.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if config.summary.closer_look == "pictures" and not config.vision.looks:
+        msg = (
+            "Wanted a vision-language model for summary.closer_look=pictures; found vision.engine=off. Set "
+            "vision.engine and vision.model, or summary.closer_look=text."
+        )
+        raise ConfigError(msg)
 
 
 def _keep_captions(config: Config, lake: Lake) -> None:
@@ -74,6 +140,72 @@ def _keep_captions(config: Config, lake: Lake) -> None:
         "without it this run would take them out again. Name it with "
         f"--set vision.engine={vision.engine} --set vision.model={vision.model}, or take them out with "
         "--set vision.engine=off"
+    )
+    raise ConfigError(msg)
+
+
+def _keep_vectors(config: Config, lake: Lake) -> None:
+    """Check that vectors are not taken out of a lake because nobody thought of them.
+
+    Raises:
+        ConfigError: The lake has vectors, and the run was not told what to do about them.
+    """
+    asked, last = config.embedding, _last_config(lake, lambda _: True)
+    if last is None or (asked.engine == "off" and "engine" in asked.model_fields_set):
+        return
+    before = last.embedding
+    lost = {}
+    if before.embeds_text and not asked.embeds_text and "model" not in asked.model_fields_set:
+        lost["model"] = before.model
+    if before.embeds_frames and not asked.embeds_frames and "frames" not in asked.model_fields_set:
+        lost["frames"] = before.frames
+    if not lost:
+        return
+    names = " ".join(f"--set embedding.{name}={model}" for name, model in lost.items())
+    server = f" --set embedding.base_url={before.base_url}" if before.engine == "openai" else ""
+    msg = (
+        f"The last run on {lake.uri} made vectors of {' and '.join(map(str, lost.values()))}; without these "
+        f"this run would take them out again. Name them with --set embedding.engine={before.engine} {names}"
+        f"{server}, or take all vectors out with --set embedding.engine=off"
+    )
+    raise ConfigError(msg)
+
+
+def _with_known_vectors(config: Config, lake: Lake) -> Config:
+    """Take the revisions of the last run that embedded with the same models, where none is asked for."""
+    asked = config.embedding
+    pinned: dict[str, str | None] = {}
+    if asked.embeds_text and asked.revision is None and asked.engine == "transformers":
+        before = _last_config(lake, lambda stored: _same_texts(stored.embedding, asked))
+        pinned["revision"] = before.embedding.revision if before is not None else None
+    if asked.embeds_frames and asked.frames_revision is None:
+        before = _last_config(lake, lambda stored: stored.embedding.frames == asked.frames)
+        pinned["frames_revision"] = before.embedding.frames_revision if before is not None else None
+    return config.model_copy(update={"embedding": asked.model_copy(update=pinned)})
+
+
+def _same_texts(one: Embedding, other: Embedding) -> bool:
+    return one.engine == other.engine and one.model == other.model
+
+
+def _keep_summaries(config: Config, lake: Lake) -> None:
+    """Check that summaries by a model do not become extractive ones because nobody thought of them.
+
+    Raises:
+        ConfigError: The lake has such, and the run was not told what to do about them.
+    """
+    if config.summary.writes or "engine" in config.summary.model_fields_set:
+        return
+    before = _last_config(lake, lambda _: True)
+    if before is None or not before.summary.writes:
+        return
+    summary = before.summary
+    server = f" --set summary.base_url={summary.base_url}" if summary.engine == "openai" else ""
+    msg = (
+        f"The last run on {lake.uri} had summaries written by {summary.engine} ({summary.model}); without it "
+        "this run would pick sentences instead. Name it with "
+        f"--set summary.engine={summary.engine} --set summary.model={summary.model}{server}, or go on "
+        "without with --set summary.engine=extractive"
     )
     raise ConfigError(msg)
 
@@ -146,5 +278,17 @@ def _with_known_weights(config: Config, lake: Lake) -> Config:
     return config.model_copy(update={"vision": pinned})
 
 
-def _same_weights(one: Vision, other: Vision) -> bool:
+def _with_known_writer(config: Config, lake: Lake) -> Config:
+    """Take the revision of the last run whose summaries the same model wrote, where none is asked for."""
+    asked = config.summary
+    if asked.engine not in ("transformers", "vllm") or asked.revision is not None:
+        return config
+    before = _last_config(lake, lambda stored: _same_weights(stored.summary, asked))
+    if before is None:
+        return config
+    pinned = asked.model_copy(update={"revision": before.summary.revision})
+    return config.model_copy(update={"summary": pinned})
+
+
+def _same_weights(one: Vision | Summary, other: Vision | Summary) -> bool:
     return one.engine in ("transformers", "vllm") and one.model == other.model

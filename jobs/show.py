@@ -25,6 +25,7 @@ from jobs.output import (
     size,
 )
 from jobs.read_only import LimitError, open_lake, read_only
+from operators.extractive import EXTRACTIVE
 from operators.lake import LakeError
 from schemas.config import ConfigError
 
@@ -53,6 +54,7 @@ _PARTS = {
         "SELECT * FROM citations WHERE asset_id = $asset AND level = 'asset' "
         "ORDER BY sentence, page, time_seconds"
     ),
+    "reviews": "SELECT * FROM reviews WHERE asset_id = $asset ORDER BY segment, clip, sentence, review_id",
     "failures": (
         "SELECT * FROM failures WHERE asset_id = $asset ORDER BY page, start_seconds, stage, reason, message"
     ),
@@ -159,6 +161,13 @@ def _print(screen: Console, story: dict[str, Any]) -> None:
     if story["summary"]:
         _head(screen, "Summary")
         screen.print(Text(one_line(story["summary"])))
+        if story["summary_engine"] not in (None, EXTRACTIVE) or story["summary_doubts"]:
+            doubts = f"; {', '.join(story['summary_doubts'])}" if story["summary_doubts"] else ""
+            screen.print(Text(f"by {one_line(story['summary_engine'] or '')}{doubts}", style="dim"))
+    if story["key_points"]:
+        _head(screen, "Key points")
+        for point in story["key_points"]:
+            screen.print(Text(f"- {one_line(point)}"))
     if story["segments"]:
         _head(screen, "Segments")
         screen.print(grid(("", "where", "title", "summary"), [_segment(row) for row in story["segments"]]))
@@ -167,6 +176,10 @@ def _print(screen: Console, story: dict[str, Any]) -> None:
         told = _told(story["timeline"])
         for row in story["clips"]:
             _print_clip(screen, row, told.get(row["clip"], []))
+    if open_now := [row for row in story["reviews"] if row["state"] == "open"]:
+        _head(screen, "Open for review")
+        for row in open_now:
+            screen.print(Text(f"{row['review_id'][:12]}  {row['reason']}: {one_line(row['text'])}"))
     if story["failures"]:
         _head(screen, "Failures")
         for row in story["failures"]:

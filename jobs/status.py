@@ -53,6 +53,11 @@ SELECT reason, stage, count(*) AS failures, count(DISTINCT asset_id) AS assets, 
 FROM failures GROUP BY reason, stage ORDER BY failures DESC, reason, stage
 """
 
+_REVIEWS_SQL = """
+SELECT reason, count(*) FILTER (state = 'open') AS open, count(*) AS reviews, count(DISTINCT asset_id) AS assets
+FROM reviews GROUP BY reason ORDER BY reason
+"""
+
 _SKIPS_SQL = "SELECT reason, count(*) AS files FROM skips GROUP BY reason ORDER BY reason"
 
 
@@ -102,7 +107,7 @@ def _state(lake: Lake, findings: Sequence[Finding]) -> dict[str, Any]:
     except (duckdb.Error, LakeError):
         if not any(item.check in ("table", "file") for item in findings):
             raise
-        return {"lake": lake.uri, "runs": [], "assets": [], "failures": [], "skips": [], "tables": []}
+        return {"lake": lake.uri, "runs": [], "assets": [], "failures": [], "reviews": [], "skips": [], "tables": []}
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -124,6 +129,7 @@ def read_state(lake: Lake) -> dict[str, Any]:
             "runs": _rows(connection, _RUNS_SQL),
             "assets": _rows(connection, _ASSETS_SQL),
             "failures": _rows(connection, _FAILURES_SQL),
+            "reviews": _rows(connection, _REVIEWS_SQL),
             "skips": _rows(connection, _SKIPS_SQL),
             "tables": [table_size(lake, name) for name in TABLES],
         }
@@ -170,6 +176,11 @@ def _print(state: dict[str, Any]) -> None:
             "Failures",
             ("reason", "stage", "failures", "assets", "example"),
             [(*(list(row.values())[:4]), one_line(file_name(row["example"]))) for row in state["failures"]],
+        ),
+        (
+            "Reviews (gloss review)",
+            ("reason", "open", "reviews", "assets"),
+            [tuple(row.values()) for row in state["reviews"]],
         ),
         ("Skipped files", ("reason", "files"), [tuple(row.values()) for row in state["skips"]]),
     ):

@@ -26,7 +26,7 @@ from operators.speech_models import resolve_speech
 from operators.survey import Survey
 from operators.vision_models import resolve_vision
 from operators.vlm import Vlm
-from schemas.config import Config, ConfigError
+from schemas.config import Config, ConfigError, Embedding
 from schemas.failure import Failure, Reason, Stage
 from schemas.media import Listing, Planned, Unit, UnitKind
 from schemas.perception import Perception
@@ -113,6 +113,8 @@ def try_file(
         yield Tried("discover", failures=[listing])
         return
     config = resolve_vision(resolve_speech(config, say), say)
+    # Vectors are nothing to look at.
+    config = config.model_copy(update={"embedding": Embedding()})
     plan = Probe(config)(listing)
     if plan[0].skipped is not None:
         for failure in plan[0].failures:

@@ -28,7 +28,7 @@ from operators.claim import read_holder
 from operators.lake import VIEWS_FILE, Lake, LakeError, relation
 from operators.retrying import is_transient, one_line, with_retries
 from schemas.arrow import arrow_schema
-from schemas.tables import CHILDREN, TABLES
+from schemas.tables import CHILDREN, TABLES, WRITES
 
 _BATCH_ROWS = 4096
 
@@ -195,7 +195,7 @@ class _Check:
 def _counted(column: str, table: str) -> str:
     return f"""
         SELECT a.asset_id AS id, a.uri || ' says ' || {column} || ', has ' || count(c.write_id) AS shown
-        FROM (SELECT DISTINCT asset_id, uri, {column}, write_id FROM all_assets) a
+        FROM (SELECT DISTINCT asset_id, uri, {column}, write_id FROM writes) a
         LEFT JOIN {table} c USING (write_id)
         GROUP BY a.asset_id, a.uri, {column} HAVING {column} <> count(c.write_id)"""
 
@@ -209,7 +209,7 @@ def _numbered(column: str, table: str) -> str:
 def _orphaned(table: str, parent: str, column: str) -> str:
     return f"""
         SELECT DISTINCT asset_id AS id, asset_id AS shown
-        FROM {table} ANTI JOIN {parent} USING (write_id, {column})"""
+        FROM {table} ANTI JOIN {parent} USING (asset_id, {column})"""
 
 
 def _reversed(table: str, first: str, last: str) -> str:
@@ -219,7 +219,7 @@ def _reversed(table: str, first: str, last: str) -> str:
 def _lacking(table: str, holders: str) -> str:
     return f"""
         SELECT asset_id AS id, min(uri) AS shown
-        FROM ({holders}) ANTI JOIN (SELECT DISTINCT write_id FROM {table}) USING (write_id)
+        FROM ({holders}) ANTI JOIN (SELECT DISTINCT asset_id FROM {table}) USING (asset_id)
         GROUP BY asset_id"""
 
 
@@ -227,7 +227,7 @@ _ALL_CHILDREN = " UNION ALL BY NAME ".join(
     f"SELECT '{name}' AS name, asset_id, version, write_id FROM {name}" for name in CHILDREN
 )
 
-_CLIPS_WITH = "SELECT a.asset_id, a.uri, c.write_id FROM clips c JOIN all_assets a USING (write_id) WHERE "
+_CLIPS_WITH = "SELECT a.asset_id, a.uri FROM clips c JOIN writes a USING (write_id) WHERE "
 
 _CHECKS = (
     _Check(
@@ -250,15 +250,15 @@ _CHECKS = (
         "duplicate-write",
         "error",
         "{count} assets share their rows with another asset: {examples}",
-        """SELECT asset_id AS id, uri AS shown FROM all_assets WHERE write_id IN (
-               SELECT write_id FROM all_assets GROUP BY write_id HAVING count(DISTINCT asset_id) > 1)""",
+        """SELECT DISTINCT asset_id AS id, uri AS shown FROM writes WHERE write_id IN (
+               SELECT write_id FROM writes GROUP BY write_id HAVING count(DISTINCT asset_id) > 1)""",
     ),
     _Check(
         "mixed-up",
         "error",
         "{count} assets have rows that bear the name or version of another: {examples}",
         f"""SELECT DISTINCT a.asset_id AS id, c.name || ' of ' || a.uri AS shown FROM ({_ALL_CHILDREN}) c
-            JOIN all_assets a USING (write_id)
+            JOIN writes a USING (write_id)
             WHERE (c.asset_id, c.version) IS DISTINCT FROM (a.asset_id, a.version)""",
     ),
     _Check(
@@ -311,7 +311,7 @@ _CHECKS = (
     ),
     _Check(
         "lost-citations", "error", "{count} assets have a summary and not one citation: {examples}",
-        _lacking("citations", "SELECT asset_id, uri, write_id FROM all_assets WHERE trim(summary) <> ''"),
+        _lacking("citations", "SELECT asset_id, uri FROM all_assets WHERE trim(summary) <> ''"),
     ),
     _Check(
         "status",
@@ -325,7 +325,7 @@ _CHECKS = (
         "error",
         "{count} assets have failed, and have rows: {examples}",
         f"""SELECT DISTINCT a.asset_id AS id, c.name || ' of ' || a.uri AS shown FROM ({_ALL_CHILDREN}) c
-            JOIN all_assets a USING (write_id) WHERE a.status = 'failed' AND CASE c.name
+            JOIN writes a USING (write_id) WHERE a.status = 'failed' AND CASE c.name
                 WHEN 'failures' THEN false
                 WHEN 'segments' THEN a.segment_count = 0
                 ELSE a.clip_count = 0 END""",
@@ -373,7 +373,7 @@ def _check_rows(lake: Lake, files: dict[str, list[str]], limits: Limits) -> Iter
         running = connection.execute("SELECT run_id FROM all_runs WHERE status = 'running'").fetchall()
         superseded = {
             name: connection.execute(
-                f"SELECT count(*) FROM all_{name} WHERE write_id NOT IN (SELECT write_id FROM all_assets)"
+                f"SELECT count(*) FROM all_{name} WHERE write_id NOT IN (SELECT write_id FROM writes)"
             ).fetchall()[0][0]
             for name in CHILDREN
         }
@@ -385,9 +385,18 @@ def _check_rows(lake: Lake, files: dict[str, list[str]], limits: Limits) -> Iter
 
 
 def _raw_views(files: dict[str, list[str]]) -> str:
-    """Render every table as it is (`all_clips`), and the live rows of the children (`clips`)."""
+    """Render every table as it is (`all_clips`), and the live rows of the children (`clips`).
+
+    `writes` has each asset once for each of its ids by which rows are live.
+    """
     views = [f"CREATE VIEW all_{name} AS SELECT * FROM {relation(name, files)};" for name in TABLES]
-    live = "WHERE write_id IN (SELECT write_id FROM all_assets)"
+    hidden = ", ".join(WRITES)
+    writes = " UNION ALL ".join(
+        f"SELECT * EXCLUDE ({hidden}), {column} AS write_id FROM all_assets WHERE {column} <> ''"
+        for column in WRITES
+    )
+    views.append(f"CREATE VIEW writes AS {writes};")
+    live = "WHERE write_id IN (SELECT write_id FROM writes)"
     views += [f"CREATE VIEW {name} AS SELECT * FROM all_{name} {live};" for name in CHILDREN]
     return "\n".join(views)
 

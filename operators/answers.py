@@ -40,6 +40,8 @@ class Problem(StrEnum):
     REFUSAL = "refusal"
     ECHO = "echo"
     """The prompt was said again."""
+    MALFORMED = "malformed"
+    """It is no object as it was asked for."""
 
 
 class AnswerDoubt(StrEnum):
@@ -57,6 +59,7 @@ REASONS: Mapping[Problem, Reason] = {
     Problem.REPETITION: Reason.REPETITION,
     Problem.REFUSAL: Reason.REFUSAL,
     Problem.ECHO: Reason.MALFORMED,
+    Problem.MALFORMED: Reason.MALFORMED,
 }
 """Under which name a problem is counted as a failure."""
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from operators.answers import REASONS, Judged, Problem, judge
-from operators.prompts import Prompt, labels
+from operators.prompt_files import Prompt
+from operators.prompts import labels
 from operators.vision_engine import Answer, Generation
 from schemas.config import Vision
 from schemas.failure import Failure, InputError, Reason, Stage
@@ -46,15 +47,26 @@ def conditions(vision: Vision, prompt: str, tried: Sequence[tuple[Answer, Judged
         prompt: Name of the prompt.
         tried: Answers so far, none of them good.
     """
-    problems = [judged.problem for _, judged in tried]
+    first = Generation(most_new_tokens(vision, prompt), vision.temperature, vision.seed)
+    return ask_again(first, [(answer.finished, judged.problem) for answer, judged in tried])
+
+
+def ask_again(first: Generation, tried: Sequence[tuple[bool, Problem | None]]) -> Generation:
+    """Decide the same from how the first answer was drawn.
+
+    Args:
+        first: How that was.
+        tried: Of each answer so far, whether the model ended it, and what was wrong with it.
+    """
+    problems = [problem for _, problem in tried]
     # A loop runs into any limit; more room would only make it longer.
-    cut = sum(not answer.finished and judged.problem != Problem.REPETITION for answer, judged in tried)
+    cut = sum(not finished and problem != Problem.REPETITION for finished, problem in tried)
     only_longer = 2**cut <= _LONGER and all(problem == Problem.CUT_OFF for problem in problems)
     warmer = min(_WARMEST, _WARMER + _STEP * (len(tried) - 1))
     return Generation(
-        max_new_tokens=most_new_tokens(vision, prompt) * min(_LONGER, 2**cut),
-        temperature=vision.temperature if only_longer else max(vision.temperature, warmer),
-        seed=vision.seed + len(tried),
+        max_new_tokens=first.max_new_tokens * min(_LONGER, 2**cut),
+        temperature=first.temperature if only_longer else max(first.temperature, warmer),
+        seed=first.seed + len(tried),
         repetition_penalty=_PENALTY if Problem.REPETITION in problems else 1.0,
     )
 
@@ -185,6 +197,8 @@ class Asked:
                 return f"the model declined {asked}: {begins!r}."
             case Problem.ECHO:
                 return f"the model said its prompt again {asked}: {begins!r}. Try a larger model."
+            case Problem.MALFORMED:
+                return f"the model's answer was not as it was asked for {asked}: {begins!r}."
             case Problem.CUT_OFF:
                 rest = "what is whole of it was kept" if judged.text else "no sentence of it is whole"
                 return (

@@ -100,6 +100,7 @@ class ChatClient:
         concurrency: int = 8,
         patience: Patience | None = None,
         most_answer_bytes: int = _MOST_ANSWER_BYTES,
+        section: str = "vision",
     ) -> None:
         """Read the key from the environment; nothing is sent yet.
 
@@ -111,11 +112,13 @@ class ChatClient:
             concurrency: Most requests at once.
             patience: How long a question is tried.
             most_answer_bytes: Longest answer that is read.
+            section: Of the configuration that names the server, for messages.
 
         Raises:
             ValueError: The URL or the key cannot be used.
         """
-        self.base_url = checked_url(base_url)
+        self.base_url = checked_url(base_url, section)
+        self.section = section
         self.api_key_env = api_key_env
         self.timeout_seconds = timeout_seconds
         self.requests_per_minute = requests_per_minute
@@ -318,13 +321,13 @@ class ChatClient:
         what = what.rstrip(".") + "."
         if passes(status, said):
             return _StumbleError(StatusError(Reason.UNREACHABLE, what, True, status), wait_seconds)
-        reason, advice, transient = meaning(status, said)
+        reason, advice, transient = meaning(status, said, self.section)
         return StatusError(reason, f"{what} {advice}".strip(), transient, status)
 
     def _slow(self) -> InputError:
         msg = (
             f"Wanted an answer from {self.base_url} within {self.timeout_seconds:g} s; found none. Raise "
-            "vision.timeout_seconds, or lower vision.concurrency."
+            f"{self.section}.timeout_seconds, or lower {self.section}.concurrency."
         )
         return InputError(Reason.TIMEOUT, msg, transient=True)
 

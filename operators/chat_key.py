@@ -17,8 +17,12 @@ _KEYLIKE = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',]+|\bsk-[\w*.-]{4,}|[\w.-
 """What servers make of a key when they complain of it: `sk-ab****yz`."""
 
 
-def checked_url(base_url: str) -> str:
+def checked_url(base_url: str, section: str = "vision") -> str:
     """Return the URL without the slash at its end.
+
+    Args:
+        base_url: Of a server.
+        section: Of the configuration that names it, for messages.
 
     Raises:
         ValueError: It is none, or holds what would be logged with it.
@@ -27,21 +31,23 @@ def checked_url(base_url: str) -> str:
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         msg = (
-            f"Wanted vision.base_url such as http://127.0.0.1:8000/v1; found {parts.scheme or 'no scheme'}"
+            f"Wanted {section}.base_url such as http://127.0.0.1:8000/v1; found {parts.scheme or 'no scheme'}"
             f"{' without a host' if parts.scheme else ''}. Write it with http:// or https://."
         )
         raise ValueError(msg)
     if parts.username or parts.password or parts.query or parts.fragment:
         msg = (
-            f"Wanted vision.base_url without user, password or query, because it is stored with the run; "
+            f"Wanted {section}.base_url without user, password or query, because it is stored with the run; "
             f"found some before or after {parts.hostname}. Put the key into the environment variable that "
-            "vision.api_key_env names."
+            f"{section}.api_key_env names."
         )
         raise ValueError(msg)
     try:
         _ = parts.port, httpx2.URL(base_url)
     except (ValueError, httpx2.InvalidURL) as error:
-        msg = f"Wanted vision.base_url such as http://127.0.0.1:8000/v1; found one that is no URL ({error})."
+        msg = (
+            f"Wanted {section}.base_url such as http://127.0.0.1:8000/v1; found one that is no URL ({error})."
+        )
         raise ValueError(msg) from None
     return base_url.rstrip("/").removesuffix("/chat/completions")
 

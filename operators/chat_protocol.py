@@ -8,7 +8,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from PIL import Image
@@ -49,8 +49,17 @@ def _encoded(image: Image.Image, kind: str, **settings: int) -> bytes:
     return target.getvalue()
 
 
-def chat_body(model: str, parts: Sequence[str | Pixels], how: Generation) -> Json:
-    """Make the body of a question: one message, text and pictures in the order of the parts."""
+def chat_body(
+    model: str, parts: Sequence[str | Pixels], how: Generation, schema: Mapping[str, Any] | None = None
+) -> Json:
+    """Make the body of a question: one message, text and pictures in the order of the parts.
+
+    Args:
+        model: What the server calls it.
+        parts: Text and pictures.
+        how: The answer is drawn.
+        schema: JSON schema that the server is to hold the answer to.
+    """
     body: Json = {
         "model": model,
         "messages": [{"role": "user", "content": _content(parts)}],
@@ -61,6 +70,9 @@ def chat_body(model: str, parts: Sequence[str | Pixels], how: Generation) -> Jso
     }
     if how.repetition_penalty != 1:
         body["repetition_penalty"] = how.repetition_penalty
+    if schema is not None:
+        wanted = {"name": "answer", "schema": dict(schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": wanted}
     return body
 
 
@@ -82,6 +94,7 @@ _INSTEAD: dict[str, str | None] = {
     "temperature": None,
     "seed": None,
     "repetition_penalty": None,
+    "response_format": None,
 }
 """Parameters some servers do not take, and what they take instead."""
 
@@ -91,8 +104,16 @@ _NOT_TAKEN = re.compile(
 )
 
 
+_STRUCTURE = re.compile(
+    r"response_?format|json.?schema|structured.?output|guided.?(json|decoding)|grammar", re.I
+)
+
+
 def not_taken(body: Json, complaint: str) -> str | None:
     """Find the parameter that a server complains of not knowing; None when it says something else."""
+    # Whatever a server has against a schema (the kind, a keyword, a grammar): without it there is an answer.
+    if "response_format" in body and _STRUCTURE.search(complaint):
+        return "response_format"
     if not _NOT_TAKEN.search(complaint):
         return None
     # "max_tokens is not supported, use max_completion_tokens instead": the one that was sent is meant.

@@ -16,6 +16,12 @@ _HOPELESS_STATUSES = frozenset({501, 505, 507})
 _TOO_LONG = re.compile(
     r"context.{0,20}(length|size|window)|too (many tokens|large|long)|maximum.{0,30}tokens", re.I
 )
+_SHORTER = {
+    "vision": "Lower vision.max_visual_tokens or vision.max_quoted_tokens.",
+    "summary": "Lower summary.context_tokens to what the server takes.",
+}
+"""What to do about a question that is too long."""
+
 _DECLINED = re.compile(r"content_?(filter|policy)|content management policy|safety", re.I)
 
 
@@ -51,16 +57,26 @@ def passes(status: int, said: str) -> bool:
     return status in _TRANSIENT_STATUSES or (500 <= status <= 599 and status not in _HOPELESS_STATUSES)
 
 
-def meaning(status: int, said: str) -> tuple[Reason, str, bool]:
-    """Return the reason, what to do, and whether it is the server's state rather than the question."""
+def meaning(status: int, said: str, section: str = "vision") -> tuple[Reason, str, bool]:
+    """Return the reason, what to do, and whether it is the server's state rather than the question.
+
+    Args:
+        status: Other than 200.
+        said: What the server says is wrong.
+        section: Of the configuration that names the server, for advice.
+    """
     if status in (401, 403, 429):
-        return Reason.UNREACHABLE, "Check the key, its rights and its quota (vision.api_key_env).", True
+        return Reason.UNREACHABLE, f"Check the key, its rights and its quota ({section}.api_key_env).", True
     if status in (404, 405) or 300 <= status <= 399:
-        return Reason.UNREACHABLE, "Check vision.base_url (often it ends in /v1) and vision.model.", True
+        return (
+            Reason.UNREACHABLE,
+            f"Check {section}.base_url (often it ends in /v1) and {section}.model.",
+            True,
+        )
     if status in (501, 505, 507):
         return Reason.UNREACHABLE, "", True
     if status == 413 or _TOO_LONG.search(said):
-        return Reason.TOO_LARGE, "Lower vision.max_visual_tokens or vision.max_quoted_tokens.", False
+        return Reason.TOO_LARGE, _SHORTER.get(section, ""), False
     if _DECLINED.search(said):
         return Reason.REFUSAL, "", False
     return Reason.MALFORMED, "", False

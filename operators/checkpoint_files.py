@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 class CheckpointError(Exception):
@@ -13,7 +13,66 @@ class CheckpointError(Exception):
 Refuser = Callable[[str], CheckpointError]
 """Makes the error, given what was found."""
 
+
+class Refusal(Protocol):
+    """Makes the error of a folder, given what was found and what to do."""
+
+    def __call__(self, folder: Path, found: str, advice: str = ...) -> CheckpointError:
+        """Make it."""
+        ...
+
+
 Shapes = Mapping[str, tuple[int, ...]]
+
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "model.pt")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
+
+
+def check_code(folder: Path, refuse: Refusal) -> None:
+    """Refuse a model that comes with code of its own, which would run with the user's rights.
+
+    Raises:
+        CheckpointError: It is so.
+    """
+    for name in _SETTINGS:
+        if not (folder / name).is_file():
+            continue
+        if mapped := read_json(folder / name, lambda found: refuse(folder, found)).get("auto_map"):
+            classes = ", ".join(sorted(mapped)) if isinstance(mapped, dict) else str(mapped)
+            raise refuse(
+                folder,
+                f"a model that needs code of its own, which is never run (auto_map in {name}: {classes})",
+                "Take the version for transformers itself, often named with -hf",
+            )
+
+
+def check_weights(folder: Path, refuse: Refusal) -> None:
+    """Refuse weights that are missing, cut short or pickles.
+
+    Raises:
+        CheckpointError: It is so.
+    """
+    if not weight_files(folder) and not (folder / "model.safetensors.index.json").is_file():
+        if pickles := [name for name in _PICKLES if (folder / name).is_file()]:
+            raise refuse(
+                folder,
+                f"{pickles[0]} alone, a format that can run any code when it is opened",
+                "Save it as safetensors with model.save_pretrained(FOLDER), where you trust the file",
+            )
+        raise refuse(folder, f"no weights (model.safetensors), but {listed(folder)}")
+    if not read_safetensors(folder, lambda found: refuse(folder, found)):
+        raise refuse(folder, "weights of nothing: model.safetensors is empty")
+
+
+def check_tokenizer(folder: Path, refuse: Refusal) -> None:
+    """Refuse a folder without a tokenizer.
+
+    Raises:
+        CheckpointError: It is so.
+    """
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise refuse(folder, f"no tokenizer in it ({', '.join(_TOKENIZERS)})")
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from deltalake.transaction import AddAction
 from operators.lake import DataFile, Lake
 from operators.retrying import with_retries
 from schemas.arrow import arrow_schema, to_table
+from schemas.embedding_work import EmbeddedAsset
 from schemas.media import Asset
 from schemas.tables import TABLES, AssetRow, RunRow, SkipRow
 
@@ -128,6 +129,14 @@ def touch_assets(lake: Lake, assets: Sequence[Asset]) -> None:
     ]
     updates = {name: f"source.{name}" for name in ("fingerprint", "modified_at", "etag")}
     rows = to_table(Touched, touched)
+    with_retries(lambda: _merger(lake, "assets", rows, "asset_id").when_matched_update(updates).execute())
+
+
+def mark_embedded(lake: Lake, assets: Sequence[EmbeddedAsset]) -> None:
+    """Let the new vectors of assets take the place of those they had, in one transaction."""
+    columns = [item.name for item in arrow_schema(EmbeddedAsset) if item.name != "asset_id"]
+    updates = {name: f"source.{name}" for name in columns}
+    rows = to_table(EmbeddedAsset, assets)
     with_retries(lambda: _merger(lake, "assets", rows, "asset_id").when_matched_update(updates).execute())
 
 

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
 
 from operators.commit import add_action
-from operators.lake import DataFile, Lake, LakeError, file_list, quote, relation
+from operators.lake import DataFile, Lake, LakeError, file_list, live_writes, quote, relation
 from operators.retrying import one_line, with_retries
 from operators.unit_store import STORE_GROUP_ROWS
 from operators.write import ROW_GROUP_ROWS, statistics
@@ -149,7 +149,7 @@ def _choose(
     assets = relation("assets", {"assets": lake.files("assets")})
     source = f"read_parquet({file_list(paths)}, filename = true, file_row_number = true)"
     if table in CHILDREN:
-        source += f" WHERE write_id IN (SELECT write_id FROM {assets})"
+        source += f" WHERE write_id IN ({live_writes(assets)})"
     elif table in _STORES:
         source = _finished_work(table, source, assets, cutoff)
     connection.execute(

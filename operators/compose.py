@@ -1,6 +1,7 @@
 """The last step before tables: everything perceived in one asset becomes its rows.
 
-No model is asked and no pixel is seen; text, places and times are arithmetic on text. The
+No model is asked and no pixel is seen; text, places and times are arithmetic on text. Summaries are
+picked from what stands there; a language model may write them anew later. The
 result depends on what was perceived and on the configuration alone: the order in which
 units came back, the machine and the clock do not show in it.
 """
@@ -10,18 +11,22 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from operators.answered_tables import answered_tables
+from operators.asset_text import AssetText
 from operators.compose_captions import captions_of, is_base, with_captions
 from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
-from operators.draft import Draft, UtteranceDraft, all_tokens
+from operators.draft import Draft, UtteranceDraft
+from operators.evidence import kind_of
+from operators.extractive import extractive
+from operators.frame_rows import frame_rows
 from operators.language import detect_language
 from operators.reproduce import reproduce
 from operators.segment import Segment
-from operators.summaries import Statement, Summaries, summarise, summary_text
+from operators.summary_rows import Stamp as SummaryStamp
+from operators.summary_rows import summary_rows
 from operators.titles import file_title, metadata_title
 from operators.unit_id import caption_version, perception_id
 from operators.unit_store import is_sound, plan_of
-from operators.words import inverse_frequencies
 from schemas.config import Config
 from schemas.failure import Failure
 from schemas.ids import digest
@@ -32,15 +37,19 @@ from schemas.tables import (
     AssetRow,
     CitationRow,
     ClipRow,
+    DecisionRow,
+    EmbeddingRow,
     FailureRow,
     PageTableRow,
+    ReviewRow,
     SegmentRow,
+    SentenceRow,
     TextRegionRow,
     UtteranceRow,
 )
 
 COMPOSE_REVISION = 1
-"""Raise when a change of the code alters titles, segments or summaries of the same text."""
+"""Raise when a change of the code alters clips, segments, titles or sentences of the same perceptions."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,7 +65,10 @@ class Composed:
     utterances: list[UtteranceRow] = field(default_factory=list)
     page_tables: list[PageTableRow] = field(default_factory=list)
     """Those that a vision-language model read out."""
+    sentences: list[SentenceRow] = field(default_factory=list)
     citations: list[CitationRow] = field(default_factory=list)
+    reviews: list[ReviewRow] = field(default_factory=list)
+    embeddings: list[EmbeddingRow] = field(default_factory=list)
     failures: list[FailureRow] = field(default_factory=list)
 
 
@@ -69,10 +81,19 @@ class _Stamp:
     write_id: str
     summary_version: str
 
+    @property
+    def summary_write_id(self) -> str:
+        """The id of the rows that are written anew with the summaries alone."""
+        return digest("summaries", self.write_id)
 
-def summary_version(config: Config) -> str:
-    """Identify how titles, segments and summaries are made."""
-    return digest("summary", str(COMPOSE_REVISION), config.summary_digest())
+
+COMPOSITION = digest("composition", str(COMPOSE_REVISION))
+"""Identifies how clips and segments are cut, and titles and sentences found."""
+
+
+def picked_version(config: Config) -> str:
+    """Identify how sentences are picked for summaries."""
+    return digest("picked", COMPOSITION, config.picking_digest())
 
 
 def compose(
@@ -83,6 +104,7 @@ def compose(
     at: datetime,
     write_id: str,
     captioned: bool = False,
+    decisions: Sequence[DecisionRow] = (),
 ) -> Composed:
     """Turn all units of one asset into its rows.
 
@@ -93,6 +115,7 @@ def compose(
         at: the time to state as that of ingest and of failures.
         write_id: the commit that the rows belong to.
         captioned: Whether all looks that were planned are among the units.
+        decisions: What people decided about its summaries, the newest last.
 
     Returns:
         The rows. An asset of which nothing could be read has a row in `assets`, with status
@@ -103,7 +126,7 @@ def compose(
     """
     units = _in_order(perceptions)
     asset = units[0].asset
-    stamp = _Stamp(asset.asset_id, asset.version, write_id, summary_version(config))
+    stamp = _Stamp(asset.asset_id, asset.version, write_id, picked_version(config))
     failures = [
         _failure_row(unit, failure, stamp, run_id, at, config) for unit in units for failure in unit.failures
     ]
@@ -115,24 +138,36 @@ def compose(
     captions = captions_of(units, len(draft.clips))
     language = language_of(draft, asset)
     draft = with_captions(draft, captions)
-    summaries = _summaries(draft, config)
+    title = metadata_title(asset.title) or draft.title or file_title(asset.uri)
     row = replace(
         _asset_row(units, config, stamp, run_id, at, status, len(failures)),
         language=language,
-        title=metadata_title(asset.title) or draft.title or file_title(asset.uri),
-        summary=summary_text(summaries.asset),
+        title=title,
+        found_title=title,
         clip_count=len(draft.clips),
         segment_count=len(draft.segments),
         caption_version=caption_version(config, asset.kind) if captioned else "",
     )
-    return Composed(
+    text = AssetText(
         row,
-        segments=_segment_rows(draft, summaries, units, stamp),
-        clips=_clip_rows(draft, summaries, captions, stamp),
+        _segment_rows(draft, units, stamp),
+        _clip_rows(draft, captions, stamp),
+        [clip.statements for clip in draft.clips],
+        decisions,
+    )
+    marks = SummaryStamp(stamp.summary_version, stamp.summary_write_id, run_id, at)
+    summaries = summary_rows(text, extractive(text, config.summary), marks)
+    return Composed(
+        summaries.asset,
+        segments=summaries.segments,
+        clips=summaries.clips,
         text_regions=_region_rows(draft, stamp),
         utterances=[_utterance_row(item, stamp) for item in draft.utterances],
         page_tables=_table_rows(draft, captions, stamp),
-        citations=_citation_rows(draft, summaries, stamp),
+        embeddings=frame_rows(units, summaries.clips, stamp.write_id, config.embedding),
+        sentences=_sentence_rows(draft, stamp),
+        citations=summaries.citations,
+        reviews=summaries.reviews,
         failures=failures,
     )
 
@@ -158,7 +193,7 @@ def compose_failed(
     """
     units = _in_order(perceptions)
     asset = units[0].asset
-    stamp = _Stamp(asset.asset_id, asset.version, write_id, summary_version(config))
+    stamp = _Stamp(asset.asset_id, asset.version, write_id, picked_version(config))
     failures = [
         _failure_row(unit, item, stamp, run_id, at, config) for unit in units for item in unit.failures
     ]
@@ -193,17 +228,6 @@ def draft_of(units: Sequence[Perception], config: Config) -> Draft:
 def language_of(draft: Draft, asset: Asset) -> str | None:
     """Tell the main language of what was read and said."""
     return detect_language(_texts(draft), asset.language)
-
-
-def _summaries(draft: Draft, config: Config) -> Summaries:
-    if config.summary.engine == "off":
-        return Summaries([[] for _ in draft.clips], [[] for _ in draft.segments], [])
-    return summarise(
-        [clip.statements for clip in draft.clips],
-        [(segment.first, segment.end) for segment in draft.segments],
-        inverse_frequencies(all_tokens(draft.clips)),
-        config.summary,
-    )
 
 
 def _texts(draft: Draft) -> list[str]:
@@ -282,8 +306,11 @@ def _asset_row(
         audio_codec=asset.audio_codec,
         language=None,
         title=metadata_title(asset.title) or file_title(asset.uri),
+        found_title=metadata_title(asset.title) or file_title(asset.uri),
         summary=None,
         summary_version=stamp.summary_version,
+        composition=COMPOSITION,
+        summary_write_id=stamp.summary_write_id,
         status=status,
         clip_count=0,
         segment_count=0,
@@ -318,9 +345,7 @@ def _segment_of(segments: Sequence[Segment]) -> list[int]:
     return [index for index, segment in enumerate(segments) for _ in range(segment.first, segment.end)]
 
 
-def _segment_rows(
-    draft: Draft, summaries: Summaries, units: Sequence[Perception], stamp: _Stamp
-) -> list[SegmentRow]:
+def _segment_rows(draft: Draft, units: Sequence[Perception], stamp: _Stamp) -> list[SegmentRow]:
     pages = _page_ranges(draft, units)
     rows = []
     for index, segment in enumerate(draft.segments):
@@ -335,9 +360,14 @@ def _segment_rows(
                 first_page=first_page,
                 last_page=last_page,
                 title=segment.title,
-                summary=summary_text(summaries.segments[index]),
+                found_title=segment.title,
+                summary=None,
                 summary_version=stamp.summary_version,
-                write_id=stamp.write_id,
+                summary_engine=None,
+                summary_revision=None,
+                summary_prompt=None,
+                summary_doubts=[],
+                write_id=stamp.summary_write_id,
             )
         )
     return rows
@@ -354,9 +384,7 @@ def _page_ranges(draft: Draft, units: Sequence[Perception]) -> list[tuple[int, i
     return list(zip(firsts, [*(page - 1 for page in firsts[1:]), last], strict=True))
 
 
-def _clip_rows(
-    draft: Draft, summaries: Summaries, captions: Mapping[int, Caption], stamp: _Stamp
-) -> list[ClipRow]:
+def _clip_rows(draft: Draft, captions: Mapping[int, Caption], stamp: _Stamp) -> list[ClipRow]:
     segments = _segment_of(draft.segments)
     return [
         ClipRow(
@@ -368,8 +396,12 @@ def _clip_rows(
             end_seconds=clip.end_seconds,
             page=clip.page,
             title=clip.title,
-            summary=summary_text(summaries.clips[index]),
+            summary=None,
             summary_version=stamp.summary_version,
+            summary_engine=None,
+            summary_revision=None,
+            summary_prompt=None,
+            summary_doubts=[],
             caption=caption.text if (caption := captions.get(index)) else None,
             caption_engine=caption.engine if caption else None,
             caption_revision=caption.revision if caption else None,
@@ -388,7 +420,7 @@ def _clip_rows(
             turned_degrees=clip.turned_degrees,
             width_px=clip.width_px,
             height_px=clip.height_px,
-            write_id=stamp.write_id,
+            write_id=stamp.summary_write_id,
         )
         for index, clip in enumerate(draft.clips)
     ]
@@ -461,40 +493,29 @@ def _utterance_row(placed: UtteranceDraft, stamp: _Stamp) -> UtteranceRow:
     )
 
 
-def _citation_rows(draft: Draft, summaries: Summaries, stamp: _Stamp) -> list[CitationRow]:
-    segments = _segment_of(draft.segments)
-    levels = [("asset", summaries.asset)]
-    levels += [("segment", statements) for statements in summaries.segments]
-    levels += [("clip", statements) for statements in summaries.clips]
+def _sentence_rows(draft: Draft, stamp: _Stamp) -> list[SentenceRow]:
+    statements = [statement for clip in draft.clips for statement in clip.statements]
     return [
-        _citation_row(level, index, statement, segments, stamp)
-        for level, statements in levels
-        for index, statement in enumerate(statements)
+        SentenceRow(
+            asset_id=stamp.asset_id,
+            version=stamp.version,
+            clip=item.clip,
+            sentence=index,
+            kind=kind_of(item.source),
+            text=item.text,
+            form=item.candidate.form,
+            source=item.source,
+            time_seconds=item.time_seconds,
+            until_seconds=item.until_seconds,
+            page=item.page,
+            x0=item.box.x0 if item.box else None,
+            y0=item.box.y0 if item.box else None,
+            x1=item.box.x1 if item.box else None,
+            y1=item.box.y1 if item.box else None,
+            write_id=stamp.write_id,
+        )
+        for index, item in enumerate(statements)
     ]
-
-
-def _citation_row(
-    level: str, sentence: int, statement: Statement, segments: Sequence[int], stamp: _Stamp
-) -> CitationRow:
-    box = statement.box
-    return CitationRow(
-        asset_id=stamp.asset_id,
-        version=stamp.version,
-        level=level,
-        segment=segments[statement.clip],
-        clip=statement.clip,
-        sentence=sentence,
-        text=statement.text,
-        source=statement.source,
-        time_seconds=statement.time_seconds,
-        until_seconds=statement.until_seconds,
-        page=statement.page,
-        x0=box.x0 if box else None,
-        y0=box.y0 if box else None,
-        x1=box.x1 if box else None,
-        y1=box.y1 if box else None,
-        write_id=stamp.write_id,
-    )
 
 
 def _failure_row(

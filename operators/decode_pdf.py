@@ -34,6 +34,8 @@ a picture one pixel wide and four million high."""
 _SMALL_PAGE_PIXELS = 1_000_000
 """Pages that stay below this at the configured resolution (cards, tickets, scans that claim
 2400 dpi) are rendered larger, as far as their pictures hold more."""
+_GLIMPSE_SIDE_PX = 768
+"""Twice what embedding models see of a picture."""
 _GRID = 32
 _OBJECTS = 20_000
 """Objects of a page that are looked at for pictures and drawing."""
@@ -105,19 +107,21 @@ def _with_lost_pages(perception: Perception, file: BinaryIO | str) -> Perception
 def _decode_page(document: pdfium.PdfDocument, asset: Asset, unit: Unit, config: Config) -> Perception:
     started = time.perf_counter()
     page = unit.page or 1
-    found: View | Picture | None = None
+    found: list[View | Picture] = []
     failures: list[Failure] = []
     try:
-        found = _read_page(document, page, config)
+        found.append(_read_page(document, page, config))
+        if config.embedding.embeds_frames and _is_text_layer(found[0]):
+            found.append(_glimpse(document, page, config.limits))
     except InputError as error:
         failures.append(Failure(Stage.DECODE, error.reason, error.message, unit=unit.index, page=page))
-    pictures = [found] if isinstance(found, Picture) else []
+    pictures = [part for part in found if isinstance(part, Picture)]
     pixels = sum(picture.width_px * picture.height_px for picture in pictures)
     return Perception(
         asset,
         unit,
         pictures=pictures,
-        views=[found] if isinstance(found, View) else [],
+        views=[part for part in found if isinstance(part, View)],
         failures=failures,
         costs=[Cost("decode", time.perf_counter() - started, items=1, bytes=pixels)],
     )
@@ -126,6 +130,21 @@ def _decode_page(document: pdfium.PdfDocument, asset: Asset, unit: Unit, config:
 def _read_page(document: pdfium.PdfDocument, number: int, config: Config) -> View | Picture:
     with opened_page(document, number) as page:
         return _perceive(page, number, config)
+
+
+def _is_text_layer(found: View | Picture) -> bool:
+    return isinstance(found, View) and found.text_source == "text_layer"
+
+
+def _glimpse(document: pdfium.PdfDocument, number: int, limits: Limits) -> Picture:
+    """Render a page whose text is known small, for its vector alone.
+
+    Raises:
+        InputError: TOO_LARGE for a picture on it that is; or it cannot be drawn.
+    """
+    with opened_page(document, number) as page:
+        pixels = render_page(page, number, _GLIMPSE_SIDE_PX / max(page.get_size()), limits)
+    return Picture(pixels.shape[1], pixels.shape[0], pixels.tobytes(), page=number, to_read=False)
 
 
 @contextmanager

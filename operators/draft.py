@@ -111,11 +111,6 @@ def title_candidate(title: str) -> Candidate:
     return scaled(Candidate.of(title, whole=False, running=False), TITLE_FORM)
 
 
-def all_tokens(clips: Iterable[ClipDraft]) -> list[tuple[str, ...]]:
-    """Tokens of every statement, for counting how rare a word is."""
-    return [statement.candidate.tokens for clip in clips for statement in clip.statements]
-
-
 def joined(texts: Iterable[str], separator: str) -> str | None:
     """Join texts; None where there is nothing to read."""
     text = separator.join(text.strip() for text in texts if text.strip())

@@ -12,6 +12,7 @@ from typing import Any
 
 from operators.checkpoint_files import CheckpointError
 from operators.isolate import Bounds, Sandbox
+from schemas.config import Limits
 from schemas.failure import InputError, Reason
 
 LOAD_SECONDS = 300.0
@@ -109,6 +110,29 @@ class ModelChild(EngineChild):
             except CheckpointError as error:
                 raise InputError(Reason.INTERNAL, f"Wanted the weights on this node: {error}") from error
         super().start()
+
+
+def bounds_of_model(limits: Limits, threads: int, resident_bytes: int) -> Bounds:
+    """Bound a child that holds a model which generates text.
+
+    Args:
+        limits: Of the configuration.
+        threads: Of one inference.
+        resident_bytes: At which the child is replaced.
+    """
+    return Bounds(
+        # A model reserves more address space than it uses, and batches are bounded in tokens. The
+        # watermark below is against leaks.
+        memory_bytes=None,
+        item_seconds=limits.unit_seconds,
+        cpu_seconds=max(limits.cpu_seconds, limits.unit_seconds * (threads + 1)),
+        output_bytes=limits.output_bytes,
+        resident_bytes=resident_bytes,
+        open_files=1024,
+        # PyTorch writes into its caches while it is imported.
+        may_write=True,
+        threads=threads,
+    )
 
 
 @cache

@@ -2,7 +2,7 @@
 
 A lake is a folder (or object-store prefix) with one Delta table per row type. A child row is
 live when its `write_id` stands in `assets`, so that replacing one row there replaces a whole
-asset at once. DuckDB reads the tables as lists of Parquet files: `views.sql` spells them out,
+asset, or its summaries alone, at once. DuckDB reads the tables as lists of Parquet files: `views.sql` spells them out,
 so that plain DuckDB needs no extension to see exactly the live rows.
 """
 
@@ -22,7 +22,7 @@ from deltalake.exceptions import TableNotFoundError
 from operators.source import filesystem
 from operators.timeline import TIMELINE
 from schemas.arrow import arrow_schema
-from schemas.tables import CHILDREN, TABLES
+from schemas.tables import CHILDREN, TABLES, WRITES
 
 VIEWS_FILE = "views.sql"
 
@@ -220,7 +220,7 @@ def render_views(files: dict[str, list[str]]) -> str:
     statements = [
         "-- Views over the live rows of this lake, for DuckDB. Refreshed with every commit; do not edit.",
         "-- Times are UTC.",
-        f"CREATE OR REPLACE VIEW live_writes AS SELECT write_id FROM {assets};",
+        f"CREATE OR REPLACE VIEW live_writes AS {live_writes(assets)};",
     ]
     for name, row in TABLES.items():
         source = relation(name, files)
@@ -233,10 +233,21 @@ def render_views(files: dict[str, list[str]]) -> str:
     return "\n".join(statements) + "\n"
 
 
+def live_writes(assets: str) -> str:
+    """Select the ids of all commits whose rows are live, given what rows of `assets` are read from.
+
+    An asset's summaries and vectors have ids of their own, so that they can be written again alone.
+    """
+    return " UNION ALL ".join(
+        f"SELECT {column} AS write_id FROM {assets} WHERE {column} <> ''" for column in WRITES
+    )
+
+
 def _shown(row: type) -> str:
     """List the columns of a view."""
     schema = arrow_schema(row)
-    columns = "* EXCLUDE (write_id)" if "write_id" in schema.names else "*"
+    hidden = [name for name in WRITES if name in schema.names]
+    columns = f"* EXCLUDE ({', '.join(hidden)})" if hidden else "*"
     times = [item.name for item in schema if pa.types.is_timestamp(item.type)]
     if not times:
         return columns
@@ -273,6 +284,7 @@ _DUCKDB_SCALARS: dict[Any, str] = {
     pa.string(): "VARCHAR",
     pa.int64(): "BIGINT",
     pa.float64(): "DOUBLE",
+    pa.float32(): "FLOAT",
     pa.bool_(): "BOOLEAN",
     pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
 }

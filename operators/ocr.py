@@ -129,6 +129,7 @@ def _view(picture: Picture, source: str, read: str, lines: Sequence[Line] = (), 
         text_source=source,
         turned_degrees=turned,
         read=read,
+        vector=picture.vector,
     )
 
 

@@ -15,7 +15,8 @@ from operators.asked import most_new_tokens
 from operators.choose_details import Source
 from operators.choose_frames import Candidate, Screen, choose
 from operators.draft import ClipDraft, Draft
-from operators.prompts import Prompt, lay_out
+from operators.prompt_files import Prompt
+from operators.prompts import lay_out
 from operators.quote import cut_to, quoted
 from operators.share_budget import Sight, share_budget
 from operators.text_tokens import TextCounter
@@ -103,7 +104,7 @@ def plan_looks(
             said=spoken,
             visual_tokens=sum(sight.tokens for sight in sights),
         )
-        looks.append(replace(look, text_tokens=_text_tokens(look, prompt, rule, count)))
+        looks.append(replace(look, text_tokens=text_tokens(look, prompt, rule, count)))
     return looks
 
 
@@ -215,14 +216,24 @@ def _source(asset: Asset, view: View) -> Source:
     """Say how large the picture of a view can be decoded, and what stands in it."""
     width, height = max(1, view.width_px), max(1, view.height_px)
     if asset.kind == Kind.DOCUMENT:
-        most = _PAGE_ENLARGED if view.text_source == "text_layer" else _SCAN_ENLARGED
-        return Source(page_size(width, height, most), view.lines)
+        return Source(rendered_size(width, height, view.text_source), view.lines)
     stated = asset.width_px or 0, asset.height_px or 0
     if view.turned_degrees in (90, 270):
         stated = stated[1], stated[0]
     # Pictures are read at a reduced size; of their shape and larger is what the file holds.
     alike = abs(stated[0] * height - stated[1] * width) <= _SAME_SHAPE * stated[1] * width
     return Source(stated if alike and stated[0] > width else (width, height), view.lines)
+
+
+def rendered_size(width: int, height: int, text_source: str) -> Size:
+    """Say how large a page of a document is rendered at most.
+
+    Args:
+        width: As it was read.
+        height: As it was read.
+        text_source: Where its lines come from: a page with a text layer is measured in points.
+    """
+    return page_size(width, height, _PAGE_ENLARGED if text_source == "text_layer" else _SCAN_ENLARGED)
 
 
 def page_size(width: int, height: int, most: float = _PAGE_ENLARGED) -> Size:
@@ -285,7 +296,7 @@ def _beginning(text: str, most: int) -> str:
     return text[: most * _LONGEST_TOKEN]
 
 
-def _text_tokens(look: Look, prompt: Prompt, rule: TokenRule, count: TextCounter) -> int:
+def text_tokens(look: Look, prompt: Prompt, rule: TokenRule, count: TextCounter) -> int:
     """Count the prompt as it is laid out, the markers of its pictures, and what the template adds."""
     parts = [part for part in lay_out(look, prompt) if isinstance(part, str)]
     markers = rule.markers([(glance.width_px, glance.height_px) for glance in look.glances])

@@ -1,36 +1,31 @@
 """What a vision-language model is told: prompts are files, and their hash reaches every caption.
 
 A prompt has placeholders: `{pictures}` once, and at most once each `{seen}` (text read in the
-pictures, quoted), `{said}` (what is said meanwhile, quoted) and `{language}` (`German (de)`). A
-paragraph all of whose placeholders are empty is left out.
+pictures, quoted), `{said}` (what is said meanwhile, quoted), `{sentence}` (that is to be checked, quoted)
+and `{language}` (`German (de)`). A paragraph all of whose placeholders are empty is left out.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from operators.language import iso_639_1
+from operators.prompt_files import Prompt, Prompts, fill
 from operators.quote import quoted
 from operators.vision_engine import Pixels, Request
-from schemas.config import ConfigError
 from schemas.failure import InputError, Reason
-from schemas.ids import digest
 from schemas.look import Glance, Look, Shown
 
-NAMES = ("caption", "read")
+NAMES = ("caption", "read", "check")
 """Of the prompts there are."""
 
-_OWN = Path(__file__).parent / "prompt_texts"
+CHECK = "check"
+"""The prompt that asks what of a sentence can be seen; the look has it in the place of what is said."""
 
-_PLACEHOLDERS = ("pictures", "seen", "said", "language")
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
-
-_LONGEST_PROMPT = 20_000
-"""Characters; a file beyond that is no prompt."""
+PROMPTS = Prompts(
+    "vision.prompts", NAMES, ("pictures", "seen", "said", "sentence", "language"), needed="pictures"
+)
 
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(-[A-Za-z0-9]{1,8})*")
 """A tag by BCP 47. What a file states as its language may be anything, also an instruction."""
@@ -85,37 +80,17 @@ _LANGUAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt, its placeholders checked."""
-
-    name: str
-    text: str
-    version: str
-    """A hash of the text."""
-
-
 def load_prompt(name: str, folder: str | None = None) -> Prompt:
     """Read a prompt.
 
     Args:
-        name: `caption` or `read`.
+        name: One of `NAMES`.
         folder: With prompts that take the place of Gloss's own; one that it lacks is Gloss's.
 
     Raises:
         ConfigError: The folder or a prompt in it cannot be used.
     """
-    if name not in NAMES:
-        msg = f"Wanted a prompt of {', '.join(NAMES)}; found {name!r}.{_near(name, NAMES)}"
-        raise ConfigError(msg)
-    path = _OWN / f"{name}.md"
-    if folder is not None:
-        _check_folder(Path(folder))
-        if (own := Path(folder) / f"{name}.md").exists():
-            path = own
-    text = _read(path)
-    _check_placeholders(text, path)
-    return Prompt(name, text, digest("prompt", text))
+    return PROMPTS.load(name, folder)
 
 
 def lay_out(look: Look, prompt: Prompt) -> list[str | int]:
@@ -125,16 +100,11 @@ def lay_out(look: Look, prompt: Prompt) -> list[str | int]:
     """
     values = {
         "seen": quoted(look.seen),
-        "said": quoted(look.said),
+        "said": "" if look.prompt == CHECK else quoted(look.said),
+        "sentence": quoted(look.said) if look.prompt == CHECK else "",
         "language": language_name(look.language),
-        "pictures": "pictures",
     }
-    kept = [paragraph for paragraph in prompt.text.split("\n\n") if _is_needed(paragraph, values)]
-    # One pass over the prompt alone: what is filled in is never searched for placeholders.
-    before, after = (
-        _PLACEHOLDER.sub(lambda match: values[match[1]], part)
-        for part in "\n\n".join(kept).split("{pictures}")
-    )
+    before, after = fill(prompt, values, around="pictures")
     parts: list[str | int] = []
     between = before
     for index, label in enumerate(labels(look.glances)):
@@ -199,11 +169,11 @@ def _label(glance: Glance, tenths: bool) -> str:
 
 def _whole(glance: Glance, tenths: bool) -> str:
     if glance.time_seconds is not None:
-        return f"picture at {_clock(glance.time_seconds, tenths)}"
+        return f"picture at {clock(glance.time_seconds, tenths)}"
     return "picture" if glance.page is None else f"page {glance.page}"
 
 
-def _clock(seconds: float, tenths: bool) -> str:
+def clock(seconds: float, tenths: bool = False) -> str:
     """Write a time as `1:05`, `1:01:05` or `1:05.3`; rounded down, so never after the picture."""
     count = int(seconds * 10 + 1e-6)
     minutes, rest = divmod(count, 600)
@@ -226,59 +196,3 @@ def _pixels(glance: Glance, shown: Shown) -> Pixels:
         )
         raise InputError(Reason.INTERNAL, msg)
     return np.frombuffer(shown.pixels, np.uint8).reshape(size[1], size[0], 3)
-
-
-def _is_needed(paragraph: str, values: dict[str, str]) -> bool:
-    names = _PLACEHOLDER.findall(paragraph)
-    return not names or any(values[name] for name in names)
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder without prompts, or with one whose name is nearly right."""
-    if not folder.is_dir():
-        msg = f"Wanted a folder with prompts (vision.prompts) at {folder}; found none. Make it, or unset it."
-        raise ConfigError(msg)
-    wanted = [f"{name}.md" for name in NAMES]
-    found = sorted(path.name for path in folder.iterdir() if path.is_file())
-    missing = [name for name in wanted if name not in found]
-    strays = [
-        name for name in found if name not in wanted and difflib.get_close_matches(name, missing, 1, 0.7)
-    ]
-    if strays or len(missing) == len(wanted):
-        near = _near(strays[0], missing) if strays else ""
-        names = ", ".join(strays or found[:5]) or "nothing"
-        msg = f"Wanted {' or '.join(wanted)} in {folder} (vision.prompts); found {names}.{near}"
-        raise ConfigError(msg)
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"Wanted a prompt as UTF-8 text at {path}; it cannot be read ({error})."
-        raise ConfigError(msg) from None
-    if len(text) > _LONGEST_PROMPT:
-        msg = f"Wanted a prompt of at most {_LONGEST_PROMPT} characters at {path}; found {len(text)}."
-        raise ConfigError(msg)
-    return re.sub(r"\n[ \t]*(\n[ \t]*)+", "\n\n", text).strip()
-
-
-def _check_placeholders(text: str, path: Path) -> None:
-    found = _PLACEHOLDER.findall(text)
-    for name in found:
-        if name not in _PLACEHOLDERS:
-            known = ", ".join(f"{{{known}}}" for known in _PLACEHOLDERS)
-            msg = f"{path}: wanted placeholders of {known}; found {{{name}}}.{_near(name, _PLACEHOLDERS)}"
-            raise ConfigError(msg)
-    if found.count("pictures") != 1:
-        msg = f"{path}: wanted {{pictures}} exactly once; found it {found.count('pictures')} times."
-        raise ConfigError(msg)
-    for name in _PLACEHOLDERS:
-        if found.count(name) > 1:
-            msg = f"{path}: wanted {{{name}}} at most once; found it {found.count(name)} times."
-            raise ConfigError(msg)
-
-
-def _near(name: str, known: Sequence[str]) -> str:
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {match[0]!r}?" if match else ""

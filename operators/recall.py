@@ -10,7 +10,7 @@ from dataclasses import replace
 from operators.decode import Decode, with_plan
 from operators.unit_id import ASR, DECODE, OCR, VLM, stages_of, unit_id
 from operators.unit_store import UnitStore
-from schemas.config import Config
+from schemas.config import Config, Embedding
 from schemas.media import Planned, Unit, UnitKind
 from schemas.perception import Perception
 from schemas.tables import UnitRow
@@ -24,6 +24,7 @@ class Recall:
         self.config = config
         self.store = store
         self.decode = Decode(config)
+        self.unembedded = config.model_copy(update={"embedding": Embedding()})
 
     def __call__(self, planned: Planned) -> Iterator[Perception]:
         """Give the units of one task; those that have to be decoded come first."""
@@ -57,20 +58,31 @@ class Recall:
         known = {perception.unit.index: perception for perception in self.known(planned)}
         wanted = _to_decode(planned.units, known)
         if wanted:
+            read = self._read_before(planned, wanted)
             for perception in self.decode(replace(planned, units=wanted, failures=[], seconds=0.0)):
                 if perception.unit.index not in known:
-                    yield self._named(perception)
+                    yield self._named(_with_words(perception, read.get(perception.unit.index)))
         for unit in planned.units:
             if unit.index in known:
                 yield known[unit.index]
 
+    def _read_before(self, planned: Planned, units: Sequence[Unit]) -> dict[int, UnitRow]:
+        """Find units that were read without an embedding model: only their pictures are needed anew."""
+        seen = [unit for unit in units if unit.kind in (UnitKind.SPAN, UnitKind.PAGE)]
+        if not self.config.embedding.embeds_frames or not seen:
+            return {}
+        return self._find(replace(planned, units=seen), self.unembedded)
+
     def _known(self, planned: Planned) -> dict[int, UnitRow]:
         """Find the results of units, by index: of decoding where that was enough, else of a recogniser."""
+        return self._find(planned, self.config)
+
+    def _find(self, planned: Planned, config: Config) -> dict[int, UnitRow]:
         asset = planned.asset
         if self.store is None or planned.skipped is not None or not asset.content_hash:
             return {}
         wanted = {
-            unit_id(asset, unit, self.config, stage): unit
+            unit_id(asset, unit, config, stage): unit
             for unit in planned.units
             if unit.kind != UnitKind.NOTHING
             for stage in stages_of(unit)
@@ -82,13 +94,23 @@ class Recall:
         """Say what a result depends on, so that it can be kept."""
         if perception.skipped is not None or perception.unit.kind == UnitKind.NOTHING:
             return perception
-        stage = DECODE
+        stage = perception.stage or DECODE
         if perception.unit.kind == UnitKind.LOOK:
             stage = VLM
-        elif perception.pictures or perception.pieces:
-            stage = OCR if perception.pictures else ASR
+        elif any(picture.to_read for picture in perception.pictures):
+            stage = OCR
+        elif perception.pieces:
+            stage = ASR
         name = unit_id(perception.asset, perception.unit, self.config, stage)
         return replace(perception, unit_id=name, stage=stage)
+
+
+def _with_words(perception: Perception, row: UnitRow | None) -> Perception:
+    """Take the words of a picture that was read before; its pixels are for an embedding model alone."""
+    if row is None or perception.failures:
+        return perception
+    glimpses = [replace(picture, to_read=False) for picture in perception.pictures if not picture.changed]
+    return replace(perception, pictures=glimpses, views=row.views, stage=row.stage)
 
 
 def _to_decode(units: Sequence[Unit], known: Collection[int]) -> list[Unit]:

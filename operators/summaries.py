@@ -50,14 +50,14 @@ class Summaries:
     asset: list[Statement]
 
 
-def summary_text(statements: Sequence[Statement]) -> str | None:
+def joined_text(sentences: Sequence[str]) -> str | None:
     """Write a summary: sentences follow each other, lines of slides stand by themselves."""
-    if not statements:
+    if not sentences:
         return None
-    text = statements[0].text
-    for before, statement in pairwise(statements):
-        joined = ends_sentence(before.text) and ends_sentence(statement.text)
-        text += (" " if joined else "\n") + statement.text
+    text = sentences[0]
+    for before, sentence in pairwise(sentences):
+        joined = ends_sentence(before) and ends_sentence(sentence)
+        text += (" " if joined else "\n") + sentence
     return text
 
 

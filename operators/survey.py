@@ -13,7 +13,8 @@ from operators.compose import draft_of, language_of
 from operators.draft import ClipDraft
 from operators.plan_look import plan_looks
 from operators.probe import Probe
-from operators.prompts import NAMES, Prompt, load_prompt
+from operators.prompt_files import Prompt
+from operators.prompts import NAMES, load_prompt
 from operators.recall import Recall
 from operators.text_tokens import TextCounter
 from operators.unit_store import UnitStore

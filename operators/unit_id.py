@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from operators import speech_engines, vision_engines
+from operators import embedding_engines, speech_engines, vision_engines
 from operators.ocr_engines import engine_revision
 from operators.prompts import load_prompt
 from operators.voiceprints import speakers_revision
 from schemas import ids
 from schemas.arrow import to_dict
-from schemas.config import Config, Speech, Vision
+from schemas.config import Config, Embedding, Speech, Vision
 from schemas.media import Asset, Kind, Unit, UnitKind
 
 DECODE, OCR, ASR, VLM = "decode", "ocr", "asr", "vlm"
@@ -33,6 +33,8 @@ class Recipes:
     sound: str
     asr: str
     vision: str
+    vectors: str
+    """Of pictures; empty where they get none, and then it is left out of every id."""
     cuts: str
     """Where units begin and end."""
     plan: str
@@ -56,7 +58,9 @@ class Recipes:
 def recipes(config: Config) -> Recipes:
     """Digest what the stages of a run work by."""
     return _recipes(
-        config.model_dump_json(include={"sampling", "documents", "ocr", "speech", "vision", "limits"})
+        config.model_dump_json(
+            include={"sampling", "documents", "ocr", "speech", "vision", "embedding", "limits"}
+        )
     )
 
 
@@ -80,6 +84,7 @@ def _recipes(sections: str) -> Recipes:
         sound=_digest({"language": speech.language}),
         asr=_asr(speech),
         vision=_vision(config.vision),
+        vectors=_vectors(config.embedding),
         ocr=ids.digest(_digest(config.ocr.model_dump(mode="json")), engine_revision(config.ocr)),
         cuts=_digest(cut_by),
         plan=_digest(cut_by | config.limits.model_dump(mode="json", include={"pages", "seconds", "pixels"})),
@@ -124,6 +129,12 @@ def _vision(vision: Vision) -> str:
     return ids.digest(_digest(settings), name, revision)
 
 
+def _vectors(embedding: Embedding) -> str:
+    if not embedding.embeds_frames:
+        return ""
+    return ids.digest("vectors", embedding_engines.frames_revision(embedding))
+
+
 @cache
 def _prompt_version(name: str, folder: str | None) -> str:
     return load_prompt(name, folder).version
@@ -149,15 +160,16 @@ def perception_id(config: Config, kind: str = "") -> str:
     speech = config.speech
     apart = str(speech.speaker_distance) if speech.listens and speech.speakers != "off" else ""
     words = (used.cuts, used.subtitles, used.sound, used.asr, speech.prefer, apart, clips)
+    vectors = (used.vectors,) if used.vectors else ()
     match kind:
         case Kind.VIDEO:
-            return ids.digest("video", *words, used.frames, used.ocr)
+            return ids.digest("video", *words, used.frames, used.ocr, *vectors)
         case Kind.AUDIO:
             return ids.digest("audio", *words)
         case Kind.DOCUMENT | Kind.IMAGE:
-            return ids.digest("pages", used.pages, used.ocr)
+            return ids.digest("pages", used.pages, used.ocr, *vectors)
         case _:
-            return ids.digest("any", *words, used.frames, used.pages, used.ocr)
+            return ids.digest("any", *words, used.frames, used.pages, used.ocr, *vectors)
 
 
 def caption_version(config: Config, kind: str) -> str:
@@ -212,6 +224,8 @@ def unit_id(asset: Asset, unit: Unit, config: Config, stage: str) -> str:
         place = [unit.kind, ids.digest_json(to_dict(shown)), prompt]
     parts = ["unit", stage, *content, *place, used.decode(unit)]
     recognised = {DECODE: [], OCR: [used.ocr], ASR: [used.asr], VLM: [used.vision]}[stage]
+    if used.vectors and unit.kind in (UnitKind.SPAN, UnitKind.PAGE):
+        recognised = [*recognised, used.vectors]
     return ids.digest(*parts, *recognised)
 
 

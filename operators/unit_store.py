@@ -112,11 +112,11 @@ class UnitStore:
             path = f"{self.lake.root}/{index.table}/{file}"
             try:
                 found = with_retries(partial(_read_rows, self.lake, path, where))
-            except (OSError, pa.ArrowException) as error:
+                # Checksums are of pages; names in the footer may be damaged, too, and none may go unnoticed.
+                rows += from_table(row, found.select(arrow_schema(row).names).cast(arrow_schema(row)))
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 # What cannot be read is computed again; `gloss status --check` finds the file.
                 _log.warning("Finished work in %s cannot be used: %s", path, error)
-                continue
-            rows += from_table(row, found.select(arrow_schema(row).names))
         return rows
 
 

@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from operators.checkpoint_files import CheckpointError, listed, read_json, read_safetensors, weight_files
+from operators.checkpoint_files import (
+    CheckpointError,
+    check_code,
+    check_tokenizer,
+    check_weights,
+    listed,
+    read_json,
+)
 from operators.visual_tokens import families, rule_of_folder
 
 _TAKE = (
     "Take a folder as transformers saves it: config.json, model.safetensors, tokenizer files, "
     "preprocessor_config.json"
 )
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "model.pt")
-_TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
-_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer_config.json")
 
 
 def check_vision_checkpoint(folder: Path) -> None:
@@ -37,11 +41,10 @@ def check_vision_checkpoint(folder: Path) -> None:
         raise CheckpointError(msg)
     if not (folder / "config.json").is_file():
         raise _refusal(folder, f"no config.json, but {listed(folder)}")
-    _check_code(folder)
+    check_code(folder, _refusal)
     _check_family(folder)
-    _check_weights(folder)
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise _refusal(folder, f"no tokenizer in it ({', '.join(_TOKENIZERS)})")
+    check_weights(folder, _refusal)
+    check_tokenizer(folder, _refusal)
     _check_processor(folder)
 
 
@@ -64,18 +67,6 @@ def context_of(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _check_code(folder: Path) -> None:
-    """Refuse a model that comes with code of its own, which would run with the user's rights."""
-    for name in _SETTINGS:
-        if (folder / name).is_file() and (mapped := _read(folder, name).get("auto_map")):
-            classes = ", ".join(sorted(mapped)) if isinstance(mapped, dict) else str(mapped)
-            raise _refusal(
-                folder,
-                f"a model that needs code of its own, which is never run (auto_map in {name}: {classes})",
-                "Take the version for transformers itself, often named with -hf",
-            )
-
-
 def _check_family(folder: Path) -> None:
     kind = _read(folder, "config.json").get("model_type")
     if kind not in families():
@@ -84,19 +75,6 @@ def _check_family(folder: Path) -> None:
             f"a model of the type {kind!r}",
             f"Take one of a family that is known here: {', '.join(families())}",
         )
-
-
-def _check_weights(folder: Path) -> None:
-    if not weight_files(folder) and not (folder / "model.safetensors.index.json").is_file():
-        if pickles := [name for name in _PICKLES if (folder / name).is_file()]:
-            raise _refusal(
-                folder,
-                f"{pickles[0]} alone, a format that can run any code when it is opened",
-                "Save it as safetensors with model.save_pretrained(FOLDER), where you trust the file",
-            )
-        raise _refusal(folder, f"no weights (model.safetensors), but {listed(folder)}")
-    if not read_safetensors(folder, lambda found: _refusal(folder, found)):
-        raise _refusal(folder, "weights of nothing: model.safetensors is empty")
 
 
 def _check_processor(folder: Path) -> None:

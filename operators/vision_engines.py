@@ -4,49 +4,16 @@ The engines are imported where they are loaded and nowhere else: they bring PyTo
 one that is not installed stands in nobody's way.
 """
 
-import importlib.util
-import json
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from operators.model_settings import PRECISIONS, check_model, model_name, model_revision
+from operators.text_checkpoints import stated_context
 from operators.text_tokens import TextCounter, text_counter
-from operators.vision_checkpoints import context_tokens
 from operators.vision_engine import VisionEngine
-from operators.vision_models import (
-    EXAMPLES,
-    check_repository,
-    is_vision_folder,
-    short_name,
-    vision_folder,
-    weights_revision,
-)
+from operators.vision_models import WEIGHTS, vision_folder
 from operators.visual_tokens import TokenRule, rule_of_family, rule_of_folder
 from schemas.config import Vision
-
-_PACKAGES: Mapping[str, Sequence[str]] = {
-    "transformers": ("transformers", "torch", "safetensors"),
-    "vllm": ("vllm",),
-    "openai": (),
-}
-
-_PRECISIONS: Mapping[tuple[str, bool], Mapping[str, str]] = {
-    ("transformers", False): {"auto": "float32", "float32": "float32", "bfloat16": "bfloat16"},
-    ("transformers", True): {
-        "auto": "bfloat16",
-        "bfloat16": "bfloat16",
-        "float16": "float16",
-        "float32": "float32",
-    },
-}
-"""What PyTorch is asked to compute with, without and with a GPU: on CPUs it emulates float16 many
-times slower than float32."""
-
-_MOST_CONTEXT = 1 << 30
-"""Tokenizers that know no limit state one of 1e30."""
-
 
 # --- whether it can run ---------------------------------------------------------------------
 
@@ -64,44 +31,9 @@ def check_vision(vision: Vision, gpu: bool | None = None) -> str | None:
     """
     if not vision.looks:
         return None
-    engine = vision.engine
-    missing = [name for name in _PACKAGES[engine] if importlib.util.find_spec(name) is None]
-    if missing:
-        return (
-            f"Wanted {', '.join(missing)} for vision.engine={engine}; found none installed. "
-            f"Run `pip install 'gloss[{engine}]'`."
-        )
-    if engine == "openai":
-        return _check_address(vision) or _check_family(vision.family)
-    problem = _check_name(vision.model) or _check_device(vision, gpu)
-    return problem or (_check_family(vision.family) if engine == "vllm" else None)
-
-
-def _check_name(model: str | None) -> str | None:
-    if model is None:
-        return (
-            "Wanted vision.model, the model that looks at the pictures; found none. Name a repository "
-            f"({', '.join(EXAMPLES)}) or a folder: --set vision.model=NAME."
-        )
-    return None if is_vision_folder(model) else check_repository(model)
-
-
-def _check_device(vision: Vision, gpu: bool | None) -> str | None:
-    engine = vision.engine
-    if engine == "vllm":
-        if gpu is False:
-            return (
-                "Wanted a GPU for vision.engine=vllm; found resources.vision_gpus=0. Set it to the GPUs of "
-                "one model (1), or take vision.engine=transformers."
-            )
-        return None
-    known = _PRECISIONS[engine, True if gpu is None else gpu]
-    if vision.precision in known:
-        return None
-    return (
-        f"Wanted vision.precision={vision.precision}; {engine} on CPUs computes with {', '.join(known)}. "
-        "Leave it at auto, or take one of these; for it, set resources.vision_gpus."
-    )
+    if (problem := check_model(vision, WEIGHTS, "looks at the pictures", gpu)) is not None:
+        return problem
+    return None if vision.engine == "transformers" else _check_family(vision.family)
 
 
 def _check_family(family: str | None) -> str | None:
@@ -112,48 +44,12 @@ def _check_family(family: str | None) -> str | None:
     return None
 
 
-def _check_address(vision: Vision) -> str | None:
-    """Look at what is said of a server. An address is shown only when it holds no secret."""
-    if not vision.base_url:
-        return (
-            "Wanted vision.base_url for vision.engine=openai, the address of a server; found none. Set it: "
-            "--set vision.base_url=http://127.0.0.1:8000/v1"
-        )
-    try:
-        address = urlsplit(vision.base_url)
-        host, _ = address.hostname, address.port  # which raises for a port that is no number
-    except ValueError:
-        host = None
-    if host is None or address.scheme not in ("http", "https"):
-        return (
-            "Wanted vision.base_url to be an http or https address such as http://127.0.0.1:8000/v1; found "
-            f"{'another kind' if host else 'none that can be read'}."
-        )
-    if address.username is not None or address.password is not None or address.query or address.fragment:
-        return (
-            "Wanted vision.base_url without a user, a password or parameters, because it is stored with the "
-            "run; found one with. Put the key into an environment variable and name that: "
-            f"vision.api_key_env={vision.api_key_env}."
-        )
-    if not vision.model:
-        return (
-            "Wanted vision.model for vision.engine=openai, what the server calls its model; found none. "
-            f"{vision.base_url.rstrip('/')}/models lists them."
-        )
-    if vision.precision != "auto":
-        return (
-            f"Wanted vision.precision={vision.precision} of a server; it computes as it was started. "
-            "Leave it at auto."
-        )
-    return None
-
-
 # --- what captions bear ---------------------------------------------------------------------
 
 
 def vision_name(vision: Vision) -> str:
     """Name engine and model as captions bear it: `transformers:Qwen2-VL-2B-Instruct`."""
-    return f"{vision.engine}:{short_name(vision)}" if vision.looks else "off"
+    return model_name(vision) if vision.looks else "off"
 
 
 def vision_revision(vision: Vision) -> str:
@@ -165,21 +61,7 @@ def vision_revision(vision: Vision) -> str:
     Raises:
         CheckpointError: The weights are not there; `resolve_vision` sees to that before a run.
     """
-    if not vision.looks:
-        return "off"
-    if vision.engine == "openai":
-        at = f"@{vision.revision}" if vision.revision else ""
-        return f"openai {_place(vision.base_url or '')} {vision.model}{at}"
-    libraries = ("vllm",) if vision.engine == "vllm" else ("transformers", "torch")
-    named = [f"{library}-{version(library)}" for library in libraries]
-    return " ".join([*named, f"{short_name(vision)}@{weights_revision(vision)[:12]}"])
-
-
-def _place(base_url: str) -> str:
-    """Return host, port and path of an address, without what may be secret."""
-    address = urlsplit(base_url)
-    port = f":{address.port}" if address.port is not None else ""
-    return f"{address.hostname}{port}{address.path.rstrip('/')}"
+    return model_revision(vision, WEIGHTS) if vision.looks else "off"
 
 
 # --- what it costs --------------------------------------------------------------------------
@@ -219,15 +101,7 @@ def context_of(vision: Vision) -> int | None:
         CheckpointError: The weights are not here.
     """
     folder = _told_by(vision)
-    if folder is None:
-        return None
-    stated = [context_tokens(folder), _tokenizer_limit(folder)]
-    return next((each for each in stated if isinstance(each, int) and 0 < each < _MOST_CONTEXT), None)
-
-
-def _tokenizer_limit(folder: Path) -> object:
-    path = folder / "tokenizer_config.json"
-    return json.loads(path.read_bytes()).get("model_max_length") if path.is_file() else None
+    return None if folder is None else stated_context(folder)
 
 
 def _told_by(vision: Vision) -> Path | None:
@@ -290,7 +164,7 @@ def load_vision(
         vision_folder(vision),
         name=name,
         revision=revision,
-        precision=_PRECISIONS["transformers", gpu][vision.precision],
+        precision=PRECISIONS[gpu][vision.precision],
         threads=threads,
         gpu=gpu,
     )

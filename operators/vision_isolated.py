@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from operators.asked import most_new_tokens
-from operators.engine_child import ModelChild
+from operators.engine_child import ModelChild, bounds_of_model
 from operators.isolate import Bounds
 from operators.vision_engine import Answer, Generation, Request, VisionEngine
 from operators.vision_engines import check_vision, load_vision, vision_name, vision_revision
@@ -62,11 +62,20 @@ class IsolatedVisionEngine(ModelChild):
 
     def _shares(self, requests: Sequence[Request], how: Generation) -> float:
         """Count how many times the time of one request a batch may take."""
-        if self.gpu:
-            return len(requests)
         read = sum(request.visual_tokens + request.text_tokens for request in requests)
-        written = how.max_new_tokens * len(requests)
-        return len(requests) + read / _TOKENS_READ + written / _TOKENS_WRITTEN
+        return time_shares(len(requests), read, how.max_new_tokens * len(requests), self.gpu)
+
+
+def time_shares(requests: int, read: int, written: int, gpu: bool) -> float:
+    """Count how many times the time of one request a batch may take.
+
+    Args:
+        requests: In it.
+        read: Tokens of all its prompts.
+        written: Most tokens of all its answers.
+        gpu: Whether it runs on a GPU, where tokens take no time to speak of.
+    """
+    return requests if gpu else requests + read / _TOKENS_READ + written / _TOKENS_WRITTEN
 
 
 def quiet_seconds(config: Config, looks: int) -> float:
@@ -138,19 +147,7 @@ def vision_engine(config: Config, workers: int = 1) -> VisionEngine:
         return load_vision(vision, threads, gpu, requests_per_minute=share)
     if (problem := check_vision(vision, gpu)) is not None:
         raise ValueError(problem)
-    bounds = Bounds(
-        # A model reserves more address space than it uses, and batches are bounded in tokens. The
-        # watermark below is against leaks.
-        memory_bytes=None,
-        item_seconds=limits.unit_seconds,
-        cpu_seconds=max(limits.cpu_seconds, limits.unit_seconds * (threads + 1)),
-        output_bytes=limits.output_bytes,
-        resident_bytes=use.vision_memory_bytes,
-        open_files=1024,
-        # PyTorch writes into its caches while it is imported.
-        may_write=True,
-        threads=threads,
-    )
+    bounds = bounds_of_model(limits, threads, use.vision_memory_bytes)
     name, revision = vision_name(vision), vision_revision(vision)
     engine = IsolatedVisionEngine(name, revision, bounds, load_isolated, vision, threads, gpu, gpu=gpu)
     if not is_vision_folder(vision.model or ""):  # a folder is there, and the child looks at it anyway

@@ -3,26 +3,18 @@
 Any model of a family that `operators.visual_tokens` knows, in a folder as `save_pretrained` writes it.
 """
 
-import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForImageTextToText,
-    GenerationConfig,
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-)
+from transformers import AutoModelForImageTextToText
 
+from operators.torch_generate import drawn_as, ends_of, load_pretrained, penalty_of, release, within_memory
 from operators.vision_checkpoints import context_tokens
 from operators.vision_engine import Answer, Generation, Request
 from operators.vision_processing import Inputs, Processing
 from schemas.failure import InputError, Reason
-
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
 
 
 class TransformersVisionEngine:
@@ -59,8 +51,15 @@ class TransformersVisionEngine:
         self._context = context_tokens(folder)
         self._processing = Processing(folder)
         dtype = getattr(torch, precision)
-        self._model = _within_memory(_load, folder, dtype, self._device)
-        self._ends = _ends(self._model, self._processing.tokenizer)
+        self._model = within_memory(
+            load_pretrained,
+            AutoModelForImageTextToText,
+            folder,
+            dtype,
+            self._device,
+            "a vision-language model",
+        )
+        self._ends = ends_of(self._model, self._processing.tokenizer)
 
     def generate(self, requests: Sequence[Request], how: Generation) -> list[Answer | InputError]:
         """Answer requests together, as one batch.
@@ -79,14 +78,14 @@ class TransformersVisionEngine:
                 if index not in outcomes and bool(self._processing.sizes(request)) == has_pictures
             ]
             if chosen:
-                answers = _within_memory(self._answer, [requests[index] for index in chosen], how)
+                answers = within_memory(self._answer, [requests[index] for index in chosen], how)
                 outcomes.update(zip(chosen, answers, strict=True))
         return [outcomes[index] for index in range(len(requests))]
 
     def close(self) -> None:
         """Let go of the model and its memory."""
         self._model = None
-        _release()
+        release()
 
     def _refusal(self, request: Request, how: Generation) -> InputError | None:
         try:
@@ -108,8 +107,10 @@ class TransformersVisionEngine:
             torch.manual_seed(how.seed)
             sequences = self._model.generate(
                 **self._on_device(inputs),
-                generation_config=self._config(how),
-                logits_processor=_penalty(how, begun),
+                generation_config=drawn_as(
+                    how, self._model, self._ends, self._processing.tokenizer.pad_token_id
+                ),
+                logits_processor=penalty_of(how, begun),
             )
         rows = sequences[:, begun:].tolist()
         return [
@@ -134,98 +135,7 @@ class TransformersVisionEngine:
             for name, tensor in inputs.tensors.items()
         }
 
-    def _config(self, how: Generation) -> GenerationConfig:
-        draws: dict[str, Any] = {"do_sample": False}
-        if how.temperature > 0:
-            draws = {"do_sample": True, "temperature": how.temperature, "top_k": 0, "top_p": 1.0}
-        genuine = self._model.generation_config
-        text = self._model.config.get_text_config()
-        start = genuine.decoder_start_token_id or getattr(text, "decoder_start_token_id", None)
-        return GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=how.max_new_tokens,
-            bos_token_id=genuine.bos_token_id,
-            eos_token_id=self._ends,
-            pad_token_id=self._processing.tokenizer.pad_token_id,
-            decoder_start_token_id=start,
-            **draws,
-        )
-
-
-def _load(folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(
-        folder,
-        dtype=dtype,
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
-        output_loading_info=True,
-    )
-    model, loading = loaded
-    if missing := sorted(loading["missing_keys"]):
-        msg = (
-            f"Wanted all weights of a vision-language model in {folder}; found none for "
-            f"{', '.join(missing[:3])} ({len(missing)} are missing). Take the folder as it was saved."
-        )
-        raise ValueError(msg)
-    _forget_habits(model)
-    return model.to(device).eval()
-
-
-def _forget_habits(model: Any) -> None:
-    """Leave of what a checkpoint says about decoding only its tokens.
-
-    What a request does not set, the library takes from there: Qwen2.5-VL's penalty of 1.05 also
-    for words of the prompt, and its sampling.
-    """
-    for part in model.modules():
-        genuine = getattr(part, "generation_config", None)
-        if genuine is not None:
-            part.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
-                bos_token_id=genuine.bos_token_id,
-                eos_token_id=genuine.eos_token_id,
-                pad_token_id=genuine.pad_token_id,
-                decoder_start_token_id=genuine.decoder_start_token_id,
-            )
-
-
-def _ends(model: Any, tokenizer: Any) -> list[int]:
-    """List the tokens that end an answer."""
-    stated = (model.generation_config.eos_token_id, model.config.get_text_config().eos_token_id)
-    flat = [token for one in stated for token in (one if isinstance(one, list) else [one])]
-    return sorted({token for token in [*flat, tokenizer.eos_token_id] if token is not None})
-
 
 def _has_encoder(model: Any) -> bool:
     """Tell whether the prompt has a part of the model for itself, as with T5: answers come without it."""
     return bool(model.config.get_text_config().is_encoder_decoder)
-
-
-def _penalty(how: Generation, begun: int) -> LogitsProcessorList:
-    """Make words that were said less probable; not those of the prompt, which are there to be quoted."""
-    if how.repetition_penalty == 1.0:
-        return LogitsProcessorList()
-    return LogitsProcessorList(
-        [RepetitionPenaltyLogitsProcessor(how.repetition_penalty, prompt_ignore_length=begun)]
-    )
-
-
-def _within_memory(call: Callable[_Given, _Result], *given: _Given.args, **named: _Given.kwargs) -> _Result:
-    """Call, and turn every way of running out of memory into a `MemoryError`, with the memory freed."""
-    try:
-        return call(*given, **named)
-    except torch.OutOfMemoryError as error:
-        message = str(error)
-    except RuntimeError as error:
-        # The allocator for CPUs has no exception of its own.
-        message = str(error)
-        if "out of memory" not in message.lower() and "can't allocate memory" not in message.lower():
-            raise
-    # Only here, where no frame of the failed call holds its tensors any longer.
-    _release()
-    raise MemoryError(message)
-
-
-def _release() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

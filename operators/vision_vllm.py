@@ -18,7 +18,8 @@ import pyarrow as pa
 from PIL import Image
 
 from operators.asked import Asked, conditions, lost, most_new_tokens
-from operators.prompts import Prompt, request_of
+from operators.prompt_files import Prompt
+from operators.prompts import request_of
 from operators.vision_engine import Answer, Generation, Request
 from operators.vision_engines import context_of, vision_name, vision_revision
 from operators.vision_models import vision_folder

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from operators.asked import Asked, conditions, lost
 from operators.batch_by_tokens import batches_by_tokens
 from operators.halving import Halving
-from operators.prompts import NAMES, Prompt, load_prompt, request_of
+from operators.prompt_files import Prompt
+from operators.prompts import NAMES, load_prompt, request_of
 from operators.vision_engine import Answer, Generation, Request, VisionEngine
 from schemas.config import Config, Vision
 from schemas.failure import InputError

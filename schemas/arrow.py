@@ -11,11 +11,14 @@ import types
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
 Row = TypeVar("Row")
+
+Vector = Annotated[list[float], "float32"]
+"""A vector of a model, in single precision, as models compute it."""
 
 _SCALARS: dict[Any, pa.DataType] = {
     str: pa.string(),
@@ -30,6 +33,8 @@ _SCALARS: dict[Any, pa.DataType] = {
 
 def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
     """Translate an annotation to (Arrow type, nullable)."""
+    if annotation == Vector:
+        return pa.list_(pa.float32()), False
     if annotation in _SCALARS:
         return _SCALARS[annotation], False
     origin = get_origin(annotation)
@@ -49,7 +54,7 @@ def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
 
 
 def _fields(cls: type) -> Iterable[pa.Field]:
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     for item in dataclasses.fields(cls):
         arrow_type, nullable = _arrow_type(hints[item.name])
         yield pa.field(item.name, arrow_type, nullable=nullable)

@@ -178,7 +178,7 @@ class Vision(Section):
     videos: bool = True
     """Look at clips of videos."""
     prompts: str | None = None
-    """Folder with prompts that take the place of Gloss's own: `caption.md`, `read.md`."""
+    """Folder with prompts that take the place of Gloss's own: `caption.md`, `read.md`, `check.md`."""
     input_price: float = Field(0.0, ge=0)
     """Price of a million tokens that go in, for the estimate and `--max-cost`."""
     output_price: float = Field(0.0, ge=0)
@@ -193,21 +193,127 @@ class Vision(Section):
 class Summary(Section):
     """Titles and summaries of clips, segments and assets."""
 
-    engine: Literal["extractive", "off"] = "extractive"
-    """`extractive` picks sentences that stand in the source, each with a citation."""
+    engine: Literal["extractive", "transformers", "vllm", "openai", "off"] = "extractive"
+    """`extractive` picks sentences that stand in the source, each with a citation. The others have a
+    language model write them from what was read, said and captioned, and check each sentence against
+    it: `transformers` (extra `gloss[transformers]`) and `vllm` (extra `gloss[vllm]`, GPUs) run the
+    model in the worker; `openai` asks any server of that protocol and needs no weights here."""
     model: str | None = None
+    """Name (`Qwen/Qwen2.5-1.5B-Instruct`) or folder of a language model, which need not be the one that
+    looks at pictures; for `openai` what the server calls it."""
+    revision: str | None = None
+    """Git revision of a model by name; null takes what the cache holds, else the newest. A run
+    puts here what it found."""
+    precision: Literal["auto", "float16", "bfloat16", "float32"] = "auto"
+    """`auto` is float32 on CPUs, bfloat16 on GPUs."""
+    base_url: str | None = None
+    """Of the server, for `openai`: `http://127.0.0.1:8000/v1`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the server's key; the key itself is never
+    written anywhere. Unset means that none is sent."""
+    timeout_seconds: float = Field(120.0, gt=0)
+    """For one answer of the server."""
+    patience_seconds: float = Field(300.0, gt=0)
+    """How long one question is asked again while the server is busy, broken or away."""
+    requests_per_minute: float = Field(0.0, ge=0)
+    """Most requests to the server, of all workers together; 0 is no limit."""
+    concurrency: int = Field(8, ge=1, le=1024)
+    """Requests to the server at once, of each worker."""
+    schema_in_request: bool = True
+    """Ask a server to hold the answer to its JSON schema; one that does not know how is asked without."""
+    context_tokens: int = Field(8192, ge=1024)
+    """Most tokens of question and answer together; of a model that states less, that. What is longer is
+    summarised in parts."""
+    max_new_tokens: int = Field(640, ge=64)
+    """Longest answer."""
+    tries: int = Field(3, ge=1, le=10)
+    """How often a model is asked whose answer is empty, cut off or not what the schema wants."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """0 is greedy: the same text gives the same words."""
+    seed: int = 0
+    """Of what is drawn at random, in later tries and above temperature 0."""
+    language: str | None = None
+    """To write in (`en`); null takes the language of the asset where that is known."""
+    prompts: str | None = None
+    """Folder with prompts that take the place of Gloss's own: `clip.md`, `segment.md`, `asset.md`,
+    `part.md`, `rewrite.md`."""
+    levels: list[Literal["clip", "segment", "asset"]] = ["clip", "segment", "asset"]
+    """What a model writes; the rest stays extractive. Without `clip` there are far fewer calls."""
+    min_words: int = Field(40, ge=0)
+    """Clips and segments with less text than this keep the extractive summary: there is nothing to sum up."""
+    min_support: float = Field(0.5, ge=0, le=1)
+    """Least support of a sentence: the share of what it says that its evidence says too."""
+    unsupported: Literal["drop", "keep"] = "drop"
+    """What becomes of a sentence without support that a second attempt did not mend: left out, or kept
+    and marked. Both ways it is put up for review."""
+    closer_look: Literal["off", "text", "pictures"] = "text"
+    """`text` writes a sentence without support once more, from all that was read and said in its place.
+    `pictures` also shows more and larger pictures of that place to the vision-language model (see `vision`),
+    asks what of the sentence can be seen, and writes those once more that still do not hold. `gloss compose`
+    decodes nothing: there, `pictures` is as `text`."""
+    titles: Literal["found", "written"] = "found"
+    """`found` keeps a title that stands in the source, so that a model names only what has none."""
     clip_sentences: int = Field(2, ge=0, le=20)
     segment_sentences: int = Field(3, ge=0, le=50)
     asset_sentences: int = Field(5, ge=0, le=100)
     """Most sentences of a summary at each level."""
+    key_points: int = Field(7, ge=0, le=50)
+    """Most key points of an asset that a model writes."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether a language model is asked at all."""
+        return self.engine in ("transformers", "vllm", "openai")
+
+    @property
+    def looks_closer(self) -> bool:
+        """Whether pictures are looked at again for sentences that do not hold."""
+        return self.writes and self.closer_look == "pictures"
 
 
 class Embedding(Section):
     """Vectors for semantic search."""
 
-    engine: Literal["off"] = "off"
-    """No embedding engine exists in this version."""
+    engine: Literal["off", "transformers", "openai"] = "off"
+    """`transformers` (extra `gloss[transformers]`) runs the model in the worker; `openai` asks any server
+    with an embeddings endpoint of that protocol, for text alone."""
     model: str | None = None
+    """Name (`intfloat/multilingual-e5-small`) or folder of a text embedding model; for `openai` what the
+    server calls it. Null embeds no text."""
+    revision: str | None = None
+    """Git revision of a model by name. A run puts here what it found."""
+    frames: str | None = None
+    """Name (`google/siglip-base-patch16-224`) or folder of a CLIP or SigLIP model for distinct frames and
+    pages, run through transformers; null embeds no pictures."""
+    frames_revision: str | None = None
+    query_prefix: str = ""
+    """Put before what is searched for, as some models want it (`query: ` for E5)…"""
+    text_prefix: str = ""
+    """…and before what is searched in (`passage: `)."""
+    base_url: str | None = None
+    """Of the server, for `openai`: `http://127.0.0.1:8000/v1`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the server's key."""
+    timeout_seconds: float = Field(60.0, gt=0)
+    """For one answer of the server."""
+    patience_seconds: float = Field(300.0, gt=0)
+    """How long one question is asked again while the server is busy, broken or away."""
+    requests_per_minute: float = Field(0.0, ge=0)
+    """Most requests to the server, of all workers together; 0 is no limit."""
+    concurrency: int = Field(4, ge=1, le=1024)
+    """Requests to the server at once, of each worker."""
+    batch: int = Field(32, ge=1, le=4096)
+    """Texts or pictures embedded together."""
+
+    @property
+    def embeds_text(self) -> bool:
+        """Whether clips and segments get vectors."""
+        return self.engine != "off" and self.model is not None
+
+    @property
+    def embeds_frames(self) -> bool:
+        """Whether distinct frames and pages get vectors."""
+        return self.engine != "off" and self.frames is not None
 
 
 class Limits(Section):
@@ -272,6 +378,23 @@ class Resources(Section):
     """Most tokens of a batch, padding and answers included; 0 takes 4,096 on CPUs, 32,768 on GPUs."""
     vision_memory_bytes: int = Field(24 << 30, ge=256 << 20)
     """Resident memory at which the process of a model is replaced."""
+
+    summary_cpus: float = Field(0.5, gt=0)
+    summary_gpus: float = Field(0.0, ge=0)
+    summary_workers: int = Field(0, ge=0)
+    """Actors that hold a language model; 0 takes one for each `summary_threads` cores (or each GPU share)."""
+    summary_threads: int = Field(4, ge=1)
+    """Threads inside each language model on a CPU, of as many cores as there are."""
+    summary_batch: int = Field(0, ge=0, le=1024)
+    """Most questions of a batch; 0 takes 2 on CPUs, 16 on GPUs."""
+    summary_memory_bytes: int = Field(24 << 30, ge=256 << 20)
+    """Resident memory at which the process of a language model is replaced."""
+    embedding_cpus: float = Field(0.25, gt=0)
+    embedding_gpus: float = Field(0.0, ge=0)
+    embedding_workers: int = Field(0, ge=0)
+    """Actors that hold an embedding model; 0 takes one for each two cores (or each GPU)."""
+    embedding_threads: int = Field(1, ge=1)
+    """Threads inside each embedding model."""
 
     def looks_per_batch(self) -> int:
         """Return how many clips or pages a vision-language model is shown together, at most."""
@@ -348,10 +471,36 @@ class Config(Section):
             raise ValueError(msg)
         return self
 
-    def summary_digest(self) -> str:
-        """Hash what changes summaries but not what they rest on."""
-        return digest_json(self.summary.model_dump(mode="json"))
+    def picking_digest(self) -> str:
+        """Hash what changes extractive summaries but not what they rest on."""
+        off = self.summary.engine == "off"
+        return digest_json({"off": off} | self.summary.model_dump(mode="json", include=_PICKED))
 
+    def writing_digest(self) -> str:
+        """Hash what changes the summaries a language model writes, its weights and prompts aside."""
+        return (
+            digest_json(self.summary.model_dump(mode="json", include=_WRITTEN)) if self.summary.writes else ""
+        )
+
+
+_PICKED = {"clip_sentences", "segment_sentences", "asset_sentences"}
+_WRITTEN = {
+    "precision",
+    "context_tokens",
+    "max_new_tokens",
+    "tries",
+    "temperature",
+    "seed",
+    "language",
+    "levels",
+    "min_words",
+    "min_support",
+    "unsupported",
+    "closer_look",
+    "titles",
+    "key_points",
+}
+"""Settings of `summary` that change its words; the others say where and how fast it runs."""
 
 PROFILES: dict[str, dict[str, Any]] = {
     "embedded": {},
@@ -366,14 +515,27 @@ PROFILES: dict[str, dict[str, Any]] = {
             "speech_cpus": 0.5,
             "vision_gpus": 1.0,
             "vision_cpus": 1.0,
+            "summary_gpus": 1.0,
+            "summary_cpus": 1.0,
         },
     },
 }
 """What each profile changes of the defaults."""
 
 
-def load_config(profile: str = "embedded", file: Path | None = None, settings: Sequence[str] = ()) -> Config:
+def load_config(
+    profile: str = "embedded",
+    file: Path | None = None,
+    settings: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> Config:
     """Build the configuration: profile, then file (TOML or YAML), then `key=value` settings.
+
+    Args:
+        profile: Set of defaults.
+        file: Settings by section.
+        settings: `section.key=value`.
+        base: Sections that take the place of the profile's defaults.
 
     Raises:
         ConfigError: A file, key or value that cannot be used; the message names the nearest
@@ -383,7 +545,7 @@ def load_config(profile: str = "embedded", file: Path | None = None, settings: S
         msg = f"Wanted a profile of {', '.join(PROFILES)}; found {profile!r}.{_near(profile, PROFILES)}"
         raise ConfigError(msg)
     merged: dict[str, Any] = {"profile": profile}
-    _merge(merged, PROFILES[profile])
+    _merge(merged, PROFILES[profile] if base is None else base)
     if file is not None:
         _merge(merged, _read_file(file))
     for setting in settings:

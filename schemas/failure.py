@@ -23,6 +23,10 @@ class Stage(StrEnum):
     VLM = "vlm"
     """Showing pictures to a vision-language model."""
     COMPOSE = "compose"
+    SUMMARISE = "summarise"
+    """Having a language model write summaries."""
+    EMBED = "embed"
+    """Making vectors of texts or pictures."""
     COMMIT = "commit"
 
 

@@ -37,13 +37,13 @@ class Look:
     glances: list[Glance]
     """In order of time; a whole picture comes before its parts."""
     prompt: str
-    """Name of the prompt: `caption` or `read`."""
+    """Name of the prompt: `caption`, `read` or `check`."""
     language: str | None = None
     """To answer in (`en`); null leaves it to the model."""
     seen: str = ""
     """Text read in the pictures, to be quoted; cut to its share of the budget."""
     said: str = ""
-    """What is said meanwhile, to be quoted; cut likewise."""
+    """What is said meanwhile, to be quoted; cut likewise. For `check` the sentence that is checked."""
     visual_tokens: int = 0
     """Sum over the glances."""
     text_tokens: int = 0

@@ -8,6 +8,7 @@ and utterances and drop pixels and samples, so that rows shrink as they travel.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from schemas.arrow import Vector
 from schemas.box import Box
 from schemas.failure import Failure
 from schemas.look import Caption, Shown
@@ -32,6 +33,10 @@ class Picture:
     changed: list[Box] = field(default_factory=list)
     """Empty: everything is new. Otherwise only these regions differ from the picture
     before it in the same unit, and only they need to be read again."""
+    vector: Vector = field(default_factory=list)
+    """What an embedding model makes of it, of length 1; empty without one, and where it is not new."""
+    to_read: bool = True
+    """Whether it has still to be recognised; else it is here for its vector alone, which its view gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class View:
     container said."""
     read: str = "none"
     """How it was read: `whole`, `parts` (only what had changed), or `none`."""
+    vector: Vector = field(default_factory=list)
+    """That of its picture; empty without an embedding model, and where the picture is not new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ once, and rows of a commit that was never finished are never seen.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from schemas.arrow import Vector
 from schemas.look import Caption
 from schemas.media import Asset, Unit
 from schemas.perception import Utterance, View, Word
@@ -42,7 +43,7 @@ class AssetRow:
     title: str | None
     summary: str | None
     summary_version: str
-    """From the summary configuration and its prompts."""
+    """From the summary configuration, its model and its prompts."""
     status: str
     """ok, partial (something of it is in `failures`) or failed (nothing of it could be read)."""
     clip_count: int
@@ -75,6 +76,31 @@ class AssetRow:
     """Its row in `plans`, empty where probing found something wrong."""
     caption_version: str = ""
     """From the vision configuration, its prompts and model; empty where no model has looked (yet)."""
+    found_title: str | None = None
+    """The title it states or shows, or else its file's name; `title` is another only where a language
+    model wrote one."""
+    key_points: list[str] = field(default_factory=list)
+    """What matters most, a sentence each, as a language model wrote and its sources bear out."""
+    summary_engine: str | None = None
+    """What wrote title and summary: `extractive`, or the engine and its model."""
+    summary_revision: str | None = None
+    """Which weights, or what the server calls its model."""
+    summary_prompt: str | None = None
+    """Name of the prompt and a hash of its text; null where nothing was asked."""
+    summary_doubts: list[str] = field(default_factory=list)
+    """Why the summary may be wrong or poor: fallback (the model's was none; this one is extractive),
+    unsupported (a sentence is kept without support), edited (a person wrote a part of it)."""
+    summary_failure_count: int = 0
+    """Those of its failures that are of writing summaries."""
+    composition: str = ""
+    """From the code and settings that cut segments and pick sentences."""
+    summary_write_id: str = ""
+    """As `write_id`, of the rows that are written anew with the summaries alone."""
+    embedding_version: str = ""
+    """From the model that embeds its texts; empty without vectors of them, or where some are missing. That
+    of its pictures goes into `version`."""
+    embedding_write_id: str = ""
+    """As `write_id`, of the vectors of its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +118,15 @@ class SegmentRow:
     last_page: int | None
     """Inclusive."""
     title: str | None
+    found_title: str | None
+    """The title it shows; `title` is another only where a language model wrote one."""
     summary: str | None
     summary_version: str
+    summary_engine: str | None
+    summary_revision: str | None
+    summary_prompt: str | None
+    summary_doubts: list[str]
+    """As in `assets`."""
     write_id: str
 
 
@@ -114,6 +147,11 @@ class ClipRow:
     title: str | None
     summary: str | None
     summary_version: str
+    summary_engine: str | None
+    summary_revision: str | None
+    summary_prompt: str | None
+    summary_doubts: list[str]
+    """As in `assets`."""
     caption: str | None
     """The vision-language model's words; null without one."""
     caption_engine: str | None
@@ -214,6 +252,36 @@ class UtteranceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SentenceRow:
+    """One sentence, or line of a slide, that a summary may rest on: read, heard or said of a picture.
+
+    Headers, footers and watermarks are none, nor is what may have been heard wrong.
+    """
+
+    asset_id: str
+    version: str
+    clip: int
+    sentence: int
+    """0-based within the asset: in order of clips, of each what is shown, said and described; after them
+    what was seen when a doubtful sentence of a summary was looked into."""
+    kind: str
+    """shown, said or described (by a vision-language model)."""
+    text: str
+    form: float
+    """How well it reads by itself, 0-1; what is read or heard badly counts less."""
+    source: str
+    """ocr, text_layer, caption, closer_look, or the source of the utterance."""
+    time_seconds: float | None
+    until_seconds: float | None
+    page: int | None
+    x0: float | None
+    y0: float | None
+    x1: float | None
+    y1: float | None
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageTableRow:
     """One table found on a page."""
 
@@ -234,7 +302,7 @@ class CitationRow:
     asset_id: str
     version: str
     level: str
-    """Whose summary the sentence stands in: clip, segment or asset."""
+    """Whose summary the sentence stands in: clip, segment or asset; or key_point."""
     segment: int
     """Segment of the evidence; at level `segment` also the summary's own."""
     clip: int
@@ -243,8 +311,14 @@ class CitationRow:
     """0-based place of the sentence in its summary."""
     text: str
     """The sentence as it stands in the summary."""
+    rank: int
+    """0 for the evidence that bears it out best; a written sentence may rest on up to three."""
+    score: float
+    """0-1: the share of what the sentence says that all its evidence says too. 1 for what was picked."""
+    evidence: str
+    """The words it rests on."""
     source: str
-    """ocr, text_layer, or the source of the utterance."""
+    """ocr, text_layer, caption, closer_look, or the source of the utterance."""
     time_seconds: float | None
     until_seconds: float | None
     page: int | None
@@ -253,6 +327,119 @@ class CitationRow:
     x1: float | None
     y1: float | None
     write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePart:
+    """One thing seen, said or described that bears on a review."""
+
+    text: str
+    kind: str
+    """shown, said or described."""
+    source: str
+    clip: int
+    time_seconds: float | None
+    until_seconds: float | None
+    page: int | None
+    x0: float | None
+    y0: float | None
+    x1: float | None
+    y1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """One doubtful thing that a person should look at."""
+
+    review_id: str
+    """Stays the same when the same doubt comes up again."""
+    asset_id: str
+    version: str
+    level: str
+    """As in `citations`; `clip` for disagreements."""
+    segment: int | None
+    clip: int | None
+    sentence: int
+    """0-based place of the sentence in its summary, or where it would stand."""
+    text: str
+    """The sentence as written, or what disagrees."""
+    reason: str
+    """unsupported (too little of it stands in the sources), facts (numbers, names or dates that do not),
+    disagreement (what is said is not what is shown) or source_changed (a text that was edited, and
+    whose source is another now)."""
+    message: str
+    """What was wanted and what was found."""
+    score: float
+    """Its support, 0-1."""
+    action: str
+    """What became of it: dropped, kept, or noted."""
+    evidence: list[EvidencePart]
+    """The nearest that was found."""
+    state: str
+    """open, accepted, edited or rejected."""
+    edited: str | None
+    """The text that a person gave; of source_changed what it was before."""
+    source_id: str
+    """Digest of all that the summary may rest on."""
+    summary_version: str
+    write_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """What a person decided about one row of `reviews`; kept whatever is composed later."""
+
+    decision_id: str
+    review_id: str
+    asset_id: str
+    level: str
+    segment: int | None
+    clip: int | None
+    source_id: str
+    """What the summary could rest on then; the decision holds while this is the same."""
+    sentence: int
+    text: str
+    """The sentence that was decided about."""
+    decision: str
+    """accept, edit or reject."""
+    edited: str | None
+    """The text that takes its place."""
+    summary: list[str]
+    """Of an edit, all sentences of the summary after it."""
+    decided_by: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRow:
+    """One vector, for semantic search: of a clip's or segment's text, or of a distinct picture or page.
+
+    Vectors of different models cannot be compared and may differ in length; while a lake changes its
+    model it holds both. So ask for one model: `SELECT … FROM embeddings WHERE model = '…' ORDER BY
+    list_cosine_similarity(vector, [0.1, …]::FLOAT[]) DESC`, for which DuckDB needs no extension. Its
+    functions for arrays want the length: `array_cosine_similarity(vector::FLOAT[384], …)`.
+    """
+
+    asset_id: str
+    version: str
+    level: str
+    """clip, segment (both of text) or frame."""
+    segment: int | None
+    clip: int | None
+    """Null for segments."""
+    time_seconds: float | None
+    """Where the clip or segment begins; when the picture is first seen."""
+    page: int | None
+    """Of a segment the first."""
+    model: str
+    """The engine and its model (`transformers:multilingual-e5-small`)."""
+    revision: str
+    """Which weights, and what was put before the texts; or where the server is and its model's name there."""
+    vector: Vector
+    """Of length 1, so that the inner product of two is their cosine."""
+    write_id: str
+    """That of the asset for pictures; that of its `embedding_write_id` for texts, which can be embedded
+    again alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,12 +597,16 @@ TABLES: dict[str, type] = {
     "text_regions": TextRegionRow,
     "utterances": UtteranceRow,
     "page_tables": PageTableRow,
+    "sentences": SentenceRow,
     "citations": CitationRow,
+    "reviews": ReviewRow,
+    "embeddings": EmbeddingRow,
     "failures": FailureRow,
     "runs": RunRow,
     "skips": SkipRow,
     "units": UnitRow,
     "plans": PlanRow,
+    "decisions": DecisionRow,
 }
 """Table name to row type; the name is also the folder in the lake and the view."""
 
@@ -454,5 +645,23 @@ class TimelineRow:
 VIEWS: dict[str, type] = {"timeline": TimelineRow}
 """Views that are made of others; nothing of theirs is stored."""
 
-CHILDREN = ("segments", "clips", "text_regions", "utterances", "page_tables", "citations", "failures")
+CHILDREN = (
+    "segments",
+    "clips",
+    "text_regions",
+    "utterances",
+    "page_tables",
+    "sentences",
+    "citations",
+    "reviews",
+    "embeddings",
+    "failures",
+)
 """Tables whose rows are live only through `assets`."""
+
+SUMMARIES = ("segments", "clips", "citations", "reviews")
+"""Those of them that live by `summary_write_id`, so that summaries can be written again alone; so do
+failures of writing them."""
+
+WRITES = ("write_id", "summary_write_id", "embedding_write_id")
+"""Columns of `assets` by which a child row may be live."""

@@ -13,6 +13,7 @@ which headers, and how many at once.
 import base64
 import io
 import json
+import re
 import struct
 import threading
 import time
@@ -88,6 +89,17 @@ def describe(asked: Asked) -> str:
     """Answer from what was decoded, such as `2 pictures: red 64x48, blue 32x32.` for two."""
     shown = ", ".join(f"{seen.colour} {seen.width_px}x{seen.height_px}" for seen in asked.pictures)
     return f"{len(asked.pictures)} pictures: {shown}." if asked.pictures else f"No picture: {asked.text}"
+
+
+def summarise(asked: Asked) -> str:
+    """Answer with the first two numbered lines that are quoted, each cited.
+
+    Without a schema it says something before and after the JSON, as models do.
+    """
+    lines = re.findall(r"^\| \[(\d+)\] (.+)$", asked.text, re.MULTILINE)[:2]
+    sentences = [{"text": text, "evidence": [int(number)]} for number, text in lines]
+    answer = json.dumps({"sentences": sentences}, ensure_ascii=False)
+    return answer if "response_format" in asked.body else f"Here is it:\n```json\n{answer}\n```\nGood luck!"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,24 @@ def asset_row(**columns: Any) -> AssetRow:
 
 def segment_row(**columns: Any) -> SegmentRow:
     """A row of `segments`."""
-    row = SegmentRow("a0", "v0", 0, 0.0, 60.0, None, None, "A segment", "A summary.", "s0", "w0")
+    row = SegmentRow(
+        asset_id="a0",
+        version="v0",
+        segment=0,
+        start_seconds=0.0,
+        end_seconds=60.0,
+        first_page=None,
+        last_page=None,
+        title="A segment",
+        found_title="A segment",
+        summary="A summary.",
+        summary_version="s0",
+        summary_engine="extractive",
+        summary_revision=None,
+        summary_prompt=None,
+        summary_doubts=[],
+        write_id="w0",
+    )
     return replace(row, **columns)
 
 

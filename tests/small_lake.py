@@ -91,6 +91,10 @@ def clip_row(asset: str, clip: int, text: str, write_id: str, **columns: object)
         "title": None,
         "summary": None,
         "summary_version": "s0",
+        "summary_engine": None,
+        "summary_revision": None,
+        "summary_prompt": None,
+        "summary_doubts": [],
         "caption": None,
         "caption_engine": None,
         "caption_revision": None,
@@ -227,12 +231,13 @@ def make(root: Path) -> Lake:
             "citations",
             [
                 CitationRow(
-                    TALK, "v0", "asset", 0, 0, 0, "The Moon moves the sea.", "subtitle:embedded:2",
-                    14.0, 20.0, None, None, None, None, None, "w1",
+                    TALK, "v0", "asset", 0, 0, 0, "The Moon moves the sea.", 0, 1.0,
+                    "The Moon moves the sea.", "subtitle:embedded:2", 14.0, 20.0,
+                    None, None, None, None, None, "w1",
                 ),
                 CitationRow(
-                    REPORT, "v0", "asset", 0, 1, 0, "The café sold 412 croissants.", "text_layer",
-                    None, None, 2, 0.1, 0.1, 0.6, 0.2, "w2",
+                    REPORT, "v0", "asset", 0, 1, 0, "The café sold 412 croissants.", 0, 1.0,
+                    "The café sold 412 croissants.", "text_layer", None, None, 2, 0.1, 0.1, 0.6, 0.2, "w2",
                 ),
             ],
         ),

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import extract, track_text
-from operators.compose import Composed, compose_failed, summary_version
+from operators.compose import Composed, compose_failed, picked_version
 from operators.words import dot
 from schemas.arrow import from_table, to_table
 from schemas.config import Config, Summary
 from schemas.failure import Failure
 from schemas.media import Asset, Unit
 from schemas.perception import Line, Perception, Utterance, View
-from schemas.tables import CHILDREN, TABLES
+from schemas.tables import CHILDREN, SUMMARIES, TABLES
 from tests.made_perceptions import AT, composed, document, line, paragraph, slide, video, view
 
 _SLIDES = [
@@ -83,7 +83,8 @@ def _check(result: Composed) -> None:
         assert 0 <= region.clip < len(result.clips)
     for table in CHILDREN:
         for row in getattr(result, table):
-            assert (row.asset_id, row.version, row.write_id) == (asset.asset_id, asset.version, "write")
+            write_id = asset.summary_write_id if table in SUMMARIES else "write"
+            assert (row.asset_id, row.version, row.write_id) == (asset.asset_id, asset.version, write_id)
         assert from_table(TABLES[table], to_table(TABLES[table], getattr(result, table))) == getattr(
             result, table
         )
@@ -586,11 +587,11 @@ def test_a_higher_level_says_what_stands_below() -> None:
     assert {row.text for row in result.citations if row.level == "asset"} <= below
 
 
-def test_the_summary_version_follows_the_summary_configuration_alone() -> None:
+def test_the_picked_version_follows_the_summary_configuration_alone() -> None:
     """Summaries are written again when their configuration changes, and only then."""
     base = Config()
-    assert summary_version(base) == summary_version(Config.model_validate({"ocr": {"detail": "off"}}))
-    assert summary_version(base) != summary_version(Config(summary=Summary(asset_sentences=6)))
+    assert picked_version(base) == picked_version(Config.model_validate({"ocr": {"detail": "off"}}))
+    assert picked_version(base) != picked_version(Config(summary=Summary(asset_sentences=6)))
 
 
 # --- determinism and growth ------------------------------------------------------------------

@@ -87,14 +87,21 @@ def test_stored_configuration_reads_back() -> None:
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
-def test_summary_digest_follows_summaries_alone() -> None:
-    """What is perceived differently is summarised in the same way."""
+def test_digests_of_summaries_follow_them_alone() -> None:
+    """What is perceived differently is summarised in the same way, and a model picks no other sentences."""
     base = Config()
     sampling = load_config("embedded", None, ["sampling.interval_seconds=2"])
     summary = load_config("embedded", None, ["summary.asset_sentences=2"])
+    off = load_config("embedded", None, ["summary.engine=off"])
+    written = load_config("embedded", None, ["summary.engine=openai", "summary.max_new_tokens=300"])
+    patient = load_config("embedded", None, ["summary.engine=openai", "summary.max_new_tokens=300",
+                                             "summary.patience_seconds=7"])  # fmt: skip
 
-    assert sampling.summary_digest() == base.summary_digest()
-    assert summary.summary_digest() != base.summary_digest()
+    assert sampling.picking_digest() == base.picking_digest() == written.picking_digest()
+    assert len({item.picking_digest() for item in (base, summary, off)}) == 3
+    assert base.writing_digest() == off.writing_digest() == ""
+    assert written.writing_digest() == patient.writing_digest()
+    assert written.writing_digest() != load_config(settings=["summary.engine=openai"]).writing_digest()
 
 
 def test_differences_name_the_settings_that_changed() -> None:

@@ -12,7 +12,7 @@ from operators.compact import compact_table, vacuum
 from operators.lake import Lake, LakeError
 from operators.write import rows_of, write_rows
 from schemas.arrow import arrow_schema
-from schemas.tables import TABLES, AssetRow, SegmentRow
+from schemas.tables import TABLES, WRITES, AssetRow, SegmentRow
 from tests.rows import asset_row, run_row, segment_row
 
 
@@ -40,7 +40,7 @@ def test_new_lake_answers_every_view_with_declared_columns(lake: Lake) -> None:
 
     for name, row in TABLES.items():
         described = connection.execute(f"DESCRIBE {name}").fetchall()
-        assert [item[0] for item in described] == [n for n in arrow_schema(row).names if n != "write_id"]
+        assert [item[0] for item in described] == [n for n in arrow_schema(row).names if n not in WRITES]
         assert connection.execute(f"SELECT count(*) FROM {name}").fetchone() == (0,)
 
 

@@ -12,9 +12,10 @@ from jobs.budget import BudgetSpent, check_budget
 from jobs.ledger import Ledger
 from jobs.plan import Known, Selection, plan_work, select
 from jobs.since import parse_since
-from operators.compose import summary_version
+from operators.compose import COMPOSITION
 from operators.content import copies_last, of_equal_size
 from operators.probe import fingerprint
+from operators.summary_version import summary_version
 from operators.unit_id import caption_version, perception_id
 from schemas import ids
 from schemas.config import Config, ConfigError, load_config
@@ -28,7 +29,8 @@ def known(listing: Listing, config: Config, **columns: Any) -> dict[str, Known]:
     """The lake after a run with a configuration."""
     held = Known(
         listing.uri, "video", fingerprint(listing), "v0", perception_id(config, "video"),
-        summary_version(config), "ok", "c0", "p0", "r0", 3, caption_version(config, "video"), False,
+        COMPOSITION, summary_version(config), "ok", "c0", "p0", "r0", 3,
+        caption_version(config, "video"), False,
     )  # fmt: skip
     return {ids.asset_id(listing.uri): replace(held, **columns)}
 
@@ -46,7 +48,7 @@ def test_changed_file_is_compared_by_its_content() -> None:
     work = plan_work([touched], known(LISTING, Config()), {}, Config())
 
     assert [item.known_version for item in work.todo] == ["v0"]
-    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0, "captions": 0, "again": 0}
+    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0, "captions": 0, "summaries": 0, "again": 0}
 
 
 def test_what_failed_in_passing_is_tried_again() -> None:
@@ -57,10 +59,31 @@ def test_what_failed_in_passing_is_tried_again() -> None:
     assert (work.todo, work.reasons["again"]) == ([LISTING], 1)
 
 
-@pytest.mark.parametrize("setting", ["summary.asset_sentences=2", "ocr.engine=off"])
-def test_other_configuration_needs_no_reading_of_the_file(setting: str) -> None:
+@pytest.mark.parametrize("setting", ["summary.asset_sentences=2", "summary.engine=off"])
+def test_other_summaries_are_all_that_is_written(setting: str) -> None:
+    """Nothing of the file is read or recalled for them."""
+    work = plan_work([LISTING], known(LISTING, Config()), {}, load_config("embedded", None, [setting]))
+
+    assert (work.todo, work.captions, work.summaries) == ([], [], [LISTING])
+    assert (work.reasons["summaries"], work.before) == (1, {"r0": 1})
+
+
+@pytest.mark.parametrize("held", [{"status": "failed"}, {"clip_count": 0}])
+def test_what_has_no_text_has_no_summaries_to_write(held: dict[str, Any]) -> None:
+    """Such a file is as it should be, whatever is said about summaries."""
+    config = load_config("embedded", None, ["summary.asset_sentences=2"])
+    assert plan_work([LISTING], known(LISTING, Config(), **held), {}, config).unchanged == [LISTING]
+
+
+def test_text_that_another_version_cut_is_cut_again() -> None:
+    """From what was read: the listing carries content and plan."""
+    work = plan_work([LISTING], known(LISTING, Config(), composition="old"), {}, Config())
+    assert [(item.content_hash, item.known_plan) for item in work.todo] == [("c0", "p0")]
+
+
+def test_other_configuration_needs_no_reading_of_the_file() -> None:
     """The listing carries content and plan, because its bytes are known to be the same."""
-    config = load_config("embedded", None, [setting])
+    config = load_config("embedded", None, ["ocr.engine=off"])
     work = plan_work([LISTING], known(LISTING, Config()), {}, config)
 
     assert [(item.content_hash, item.known_plan) for item in work.todo] == [("c0", "p0")]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.resources import ocr_workers, require_fit, speech_workers
-from schemas.config import ConfigError, load_config
+from cluster.resources import embedding_workers, ocr_workers, require_fit, speech_workers
+from schemas.config import Config, ConfigError, load_config
 
 
 @given(st.integers(1, 256), st.booleans())
@@ -54,3 +54,19 @@ def test_gpu_workers_share_gpus() -> None:
     assert (ocr_workers(config, 2, 1), speech_workers(config, 2, 1)) == (1, 1)
     alone = load_config("gpu", None, ["speech.engine=off"])
     assert (ocr_workers(alone, 16, 1), speech_workers(alone, 16, 1)) == (4, 0)
+
+
+def test_models_of_pictures_hold_their_share_beside_readers() -> None:
+    """Of cores and of GPUs; those of texts run alone, and a server needs one caller."""
+    seer = ["embedding.engine=transformers", "embedding.frames=/m", "resources.embedding_cpus=1.0"]
+    config = load_config(settings=["speech.engine=off", *seer])
+    assert embedding_workers(config, cpus=4, gpus=0) == 2
+    assert ocr_workers(config, cpus=4, gpus=0) * config.resources.ocr_cpus <= 4 - 2 - 0.4
+    require_fit(config, cpus=4, gpus=0)
+    with pytest.raises(ConfigError, match=r"resources\.embedding_gpus=1"):
+        require_fit(load_config(settings=[*seer, "resources.embedding_gpus=1.0"]), cpus=4, gpus=0)
+    with pytest.raises(ConfigError, match=r"resources\.embedding_cpus=1"):
+        require_fit(config, cpus=1, gpus=0)
+    server = ["embedding.engine=openai", "embedding.model=m"]
+    assert embedding_workers(load_config(settings=server), cpus=64, gpus=0) == 1
+    assert embedding_workers(Config(), cpus=64, gpus=0) == 0

@@ -275,7 +275,7 @@ def test_another_model_hears_again_and_reads_nothing_again(
     assert run_ingest([str(folder)], lake.uri, hearing) == 0
     computed = ask(lake, "SELECT unit.kind, stage, count(*) FROM units GROUP BY ALL ORDER BY ALL")
     assert Counter({kind: count for kind, _, count in computed}) == {"span": 1, "speech": 2}
-    more = load_config("embedded", None, [*_settings(hearing), "summary.asset_sentences=2"])
+    more = load_config("embedded", None, [*_settings(hearing), "sampling.clip_seconds=20"])
     assert run_ingest([str(folder)], lake.uri, more) == 0
     ((units, recalled),) = ask(lake, "SELECT units, recalled FROM runs ORDER BY started_at DESC LIMIT 1")
     assert (units, recalled) == (0, 3)

@@ -15,7 +15,7 @@ def held(*paths: Path) -> dict[str, Known]:
     """The lake's assets."""
     uris = [f"file://{path}" for path in paths]
     return {
-        ids.asset_id(uri): Known(uri, "image", "f", "v", "p", "s", "ok", "c", "", "r", 1, "", False)
+        ids.asset_id(uri): Known(uri, "image", "f", "v", "p", "k", "s", "ok", "c", "", "r", 1, "", False)
         for uri in uris
     }
 

@@ -22,10 +22,11 @@ from PIL import Image, ImageFilter
 
 from operators.chat_client import ChatClient, Patience
 from operators.chat_key import checked_url, key_of
+from operators.chat_model import check_server, served_revision
 from operators.chat_protocol import data_url, parse_answer, parse_body
 from operators.chat_status import retry_after
 from operators.vision_engine import Answer, Generation, Pixels, Request
-from operators.vision_openai import OpenAiEngine, check_server, served_revision
+from operators.vision_openai import OpenAiEngine
 from schemas.failure import InputError, Reason
 from tests import openai_server as faults
 from tests.openai_server import COLOURS, MODEL, Asked, ChatServer, Fault, Seen, openai_server

@@ -50,7 +50,8 @@ from transformers import Qwen2VLForConditionalGeneration
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.models.qwen2_vl import modeling_qwen2_vl
 
-from operators.prompts import Prompt, lay_out, load_prompt
+from operators.prompt_files import Prompt
+from operators.prompts import lay_out, load_prompt
 from schemas.look import Glance, Look
 from tests import scenes, tiny_vlm
 from tests.scenes import COLOURS, GROUNDS, SHAPES, Blank, Pixels, Scene, Shot

@@ -1,0 +1,199 @@
+"""A closer look in pictures for doubtful sentences: real Ray, a real lake, a server that sees and writes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.caps import Caps
+from jobs.compose import last_config, run_compose
+from jobs.decide import run_decide
+from jobs.ingest import run_ingest
+from jobs.verify import check_lake
+from operators.closer_look import part_around, spread
+from operators.lake import Lake
+from schemas.box import Box
+from schemas.config import Config, ConfigError, load_config
+from tests.media import encode, save, steady
+from tests.openai_server import COLOURS, MODEL, Asked, ChatServer, broken, openai_server
+
+RED, GREEN, STANDS = "The field is red.", "The field is green.", "A field without any writing is shown."
+
+CHECKED = "somebody wrote about these pictures"
+"""Stands in the prompt that asks about one sentence."""
+
+LAST = "FROM (SELECT * FROM runs ORDER BY started_at DESC LIMIT 1)"
+
+
+class Painter:
+    """A model that sees colours, and writes of them without having been told.
+
+    Of a clip it writes what its caption says, and two sentences about a colour, one of them true. It stands
+    by them when it is asked again.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was asked yet."""
+        self.checked: list[str] = []
+        self.frames: list[int] = []
+
+    def __call__(self, asked: Asked) -> str:
+        """Answer a question, told apart by its text."""
+        if CHECKED in asked.text:
+            (sentence,) = re.findall(r"^\| (.*)$", asked.text, re.M)
+            self.checked.append(sentence)
+            self.frames.append(len(asked.pictures))
+            return f"The field is {asked.pictures[0].colour}."
+        if asked.pictures:
+            return STANDS
+        if "Write it again in one sentence" in asked.text:
+            sentence = re.findall(r"^\| (.*)$", asked.text.split("two marks of its own:")[1], re.M)[0]
+            return json.dumps({"sentences": [{"text": sentence, "lines": [1]}]})
+        said = [{"text": text, "lines": [1]} for text in (GREEN, RED, STANDS)]
+        return json.dumps({"title": "A field", "sentences": said, "key_points": []})
+
+
+def configured(server: ChatServer, *settings: str) -> Config:
+    """One server that sees and writes; only clips are written about."""
+    engine = ("engine=openai", f"model={MODEL}", f"base_url={server.url}", "patience_seconds=1")
+    written = ("min_words=1", "clip_sentences=3", 'levels=["clip"]', "closer_look=pictures")
+    return load_config(
+        "embedded",
+        None,
+        [
+            "speech.engine=off",
+            "resources.vision_workers=1",
+            "resources.summary_workers=1",
+            "resources.ocr_workers=1",
+            *(f"vision.{item}" for item in (*engine, "max_details=0")),
+            *(f"summary.{item}" for item in (*engine, *written)),
+            *settings,
+        ],
+    )
+
+
+def rows(lake: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the lake."""
+    with Lake(lake).connect() as connection:
+        return connection.execute(sql).fetchall()
+
+
+def film(folder: Path) -> str:
+    """A video of one red field with a little grain."""
+    grain = np.random.default_rng(0).integers(-6, 7, (180, 320, 3))
+    field = np.clip(np.array(COLOURS["red"]) + grain, 0, 255).astype(np.uint8)
+    folder.mkdir()
+    save(folder, "film.mp4", encode(steady([(0.0, field)], 4.0, rate=5)))
+    return str(folder)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_pictures_show_enters_the_summary(tmp_path: Path) -> None:
+    """A run that may not look, one whose looks fail, one that looks: what is true enters, the rest stays out."""
+    painter, lake, corpus = Painter(), tmp_path / "lake", film(tmp_path / "corpus")
+    with openai_server(answer=painter) as server:
+        config = configured(server)
+
+        # The looks would take more than is allowed: they wait, with the summaries there.
+        assert run_ingest([corpus], str(lake), config, caps=Caps(tokens=1500)) == 1
+        assert rows(lake, "SELECT summary FROM clips") == [(STANDS,)]
+        assert rows(lake, "SELECT text, state FROM reviews ORDER BY text") == [(GREEN, "open"), (RED, "open")]
+        assert painter.checked == []
+
+        # The server fails at each look: nothing is lost, and the reason is there.
+        server.always = lambda asked: broken(503) if CHECKED in asked.text else None
+        count = len(server.asked)
+        assert run_ingest([corpus], str(lake), config) == 3
+        assert all(CHECKED in asked.text for asked in server.asked[count:])  # nothing else is asked again
+        assert rows(lake, "SELECT summary FROM clips") == [(STANDS,)]
+        assert rows(lake, "SELECT text FROM reviews ORDER BY text") == [(GREEN,), (RED,)]
+        assert rows(lake, "SELECT DISTINCT stage, reason FROM failures") == [("vlm", "unreachable")]
+        failed = rows(lake, "SELECT status, failure_count, summary_failure_count FROM assets")
+        assert failed == [("partial", 2, 2)]
+        assert rows(lake, f"SELECT partial, failures_by_reason[1].count {LAST}") == [(1, 2)]
+
+        server.always = None
+        painter.checked.clear()
+        assert run_ingest([corpus], str(lake), config) == 0
+        assert sorted(painter.checked) == [GREEN, RED]  # each is looked at once
+        assert min(painter.frames) > 1  # the caption saw the only distinct picture there is
+        assert rows(lake, "SELECT summary, summary_doubts FROM clips") == [(f"{RED} {STANDS}", [])]
+        cited = rows(lake, "SELECT sentence, text, source, evidence, time_seconds FROM citations "
+                           "WHERE level = 'clip' AND rank = 0 ORDER BY sentence")  # fmt: skip
+        assert cited == [(0, RED, "closer_look", RED, 0.0), (1, STANDS, "caption", STANDS, 0.0)]
+        reviews = rows(lake, "SELECT text, state, action, evidence[1].source, evidence[1].text FROM reviews")
+        assert reviews == [(GREEN, "open", "dropped", "closer_look", RED)]
+        seen = rows(lake, "SELECT sentence, kind, text, source FROM sentences ORDER BY sentence")
+        assert seen == [
+            (0, "described", STANDS, "caption"),
+            (1, "described", RED, "closer_look"),
+            (2, "described", RED, "closer_look"),
+        ]
+        stages = f"SELECT s.items FROM (SELECT unnest(stages) AS s {LAST}) WHERE s.stage = 'closer_look'"
+        assert rows(lake, stages) == [(2,)]
+        assert rows(lake, f"SELECT ok, discovered {LAST}") == [(1, 1)]
+        assert rows(lake, "SELECT status, failure_count FROM assets") == [("ok", 0)]
+        assert not [finding for finding in check_lake(Lake(lake)) if finding.severity == "error"]
+
+        count = len(server.asked)
+        assert run_ingest([corpus], str(lake), config) == 0
+        assert run_compose(str(lake), last_config(str(lake))) == 0
+        assert len(server.asked) == count  # nothing is left to do for either
+
+        # A decision writes the summaries anew; what was seen lives on with them.
+        ((review,),) = rows(lake, "SELECT review_id FROM reviews")
+        run_decide(str(lake), "reject", [review], by="Ada")
+        assert rows(lake, "SELECT summary FROM clips") == [(f"{RED} {STANDS}",)]
+        assert rows(lake, "SELECT count(*) FROM sentences WHERE source = 'closer_look'") == [(2,)]
+        assert rows(lake, "SELECT state FROM reviews") == [("rejected",)]
+
+        # Composing decodes nothing and looks at nothing, also where it has to write.
+        (Path(corpus) / "film.mp4").unlink()
+        assert run_compose(str(lake), last_config(str(lake), None, ["summary.seed=5"])) == 0
+        assert len(painter.checked) == 2
+        assert rows(lake, "SELECT summary FROM clips") == [(STANDS,)]
+        assert rows(lake, "SELECT count(*) FROM sentences WHERE source = 'closer_look'") == [(0,)]
+        assert rows(lake, f"SELECT list_transform(stages, s -> s.stage) {LAST}") == [(["summarise"],)]
+
+
+def test_a_closer_look_needs_a_model_that_sees(tmp_path: Path) -> None:
+    """It is refused before anything is read, naming both settings."""
+    (tmp_path / "notes.txt").write_text("Nothing.")
+    config = load_config(settings=["speech.engine=off", "summary.closer_look=pictures"])
+    with pytest.raises(ConfigError, match=r"summary\.closer_look=pictures.*vision\.engine=off"):
+        run_ingest([str(tmp_path)], str(tmp_path / "lake"), config)
+
+
+@given(
+    st.floats(0, 1000), st.floats(0.5, 100), st.integers(1, 20), st.none() | st.floats(0, 1200),
+)  # fmt: skip
+def test_moments_are_spread_and_hit_the_evidence(
+    start: float, length: float, count: int, at: float | None
+) -> None:
+    """In order, within the clip, one in each part of it; the moment of the evidence is among them."""
+    times = list(spread(start, start + length, count, at))
+    assert len(times) == count
+    assert times == sorted(times)
+    assert all(start <= time <= start + length for time in times)
+    if at is not None and start <= at < start + length:
+        assert at in times
+
+
+unit = st.floats(0, 1)
+
+
+@given(unit, unit, unit, unit)
+def test_parts_hold_their_box_and_are_no_strips(x0: float, y0: float, x1: float, y1: float) -> None:
+    """Whatever the box, the part lies in the picture and around it."""
+    box = Box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    part = part_around(box, (1280, 720))
+    assert 0 <= part.x0 <= box.x0 <= box.x1 <= part.x1 <= 1
+    assert 0 <= part.y0 <= box.y0 <= box.y1 <= part.y1 <= 1
+    width, height = (part.x1 - part.x0) * 1280, (part.y1 - part.y0) * 720
+    if min(box.x0, box.y0) > 0.25 and max(box.x1, box.y1) < 0.75:
+        assert max(width, height) <= 4.001 * min(width, height)
