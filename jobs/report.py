@@ -106,8 +106,8 @@ def _looked(run: RunRow) -> str:
 def _written(ledger: Ledger) -> str:
     totals = ledger.totals
     return (
-        f"Written: {totals[QUESTIONS]} questions for summaries; {totals[CAUGHT]} sentences without support are "
-        f"in reviews, {totals[REWRITTEN]} were mended, {totals[WITHDRAWN]} taken back"
+        f"Written: {totals[QUESTIONS]} questions for summaries; {totals[CAUGHT]} sentences without support "
+        f"are in reviews, {totals[REWRITTEN]} were mended, {totals[WITHDRAWN]} taken back"
     )
 
 

@@ -54,7 +54,8 @@ FROM failures GROUP BY reason, stage ORDER BY failures DESC, reason, stage
 """
 
 _REVIEWS_SQL = """
-SELECT reason, count(*) FILTER (state = 'open') AS open, count(*) AS reviews, count(DISTINCT asset_id) AS assets
+SELECT reason, count(*) FILTER (state = 'open') AS open, count(*) AS reviews,
+       count(DISTINCT asset_id) AS assets
 FROM reviews GROUP BY reason ORDER BY reason
 """
 
@@ -107,7 +108,8 @@ def _state(lake: Lake, findings: Sequence[Finding]) -> dict[str, Any]:
     except (duckdb.Error, LakeError):
         if not any(item.check in ("table", "file") for item in findings):
             raise
-        return {"lake": lake.uri, "runs": [], "assets": [], "failures": [], "reviews": [], "skips": [], "tables": []}
+        names = ("runs", "assets", "failures", "reviews", "skips", "tables")
+        return {"lake": lake.uri} | {name: [] for name in names}
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

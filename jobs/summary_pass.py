@@ -26,7 +26,9 @@ from schemas.tables import AssetRow
 GROUP_CLIPS = 400
 """Clips of the assets that are summarised together: some hundred questions keep batches full."""
 
-GROUP_ASSETS = 16
+GROUP_ASSETS = {False: 256, True: 16}
+"""Assets of a group, without and with a model: to read some costs a look into each file of the lake, and
+without a model nothing else takes long."""
 
 _COMMIT_ROWS = 20_000
 """Rows that are held before they are committed, however little time has gone by."""
@@ -78,22 +80,24 @@ def due_assets(lake: Lake, config: Config, asset_ids: Sequence[str] | None = Non
         sql += " AND list_contains(?, asset_id)"
         parameters.append(list(asset_ids))
     with lake.connect() as connection:
-        found = connection.execute(f"{sql} ORDER BY uri", parameters).fetchall()
+        # In the order in which files hold them, so that a group lies in few places.
+        found = connection.execute(f"{sql} ORDER BY asset_id", parameters).fetchall()
     return [Due(*row) for row in found]
 
 
-def groups_of(due: Sequence[Due], workers: int) -> list[list[Due]]:
+def groups_of(due: Sequence[Due], workers: int, most: int) -> list[list[Due]]:
     """Put assets together that are summarised in one call.
 
     Args:
         due: The assets.
         workers: Among which they are shared: each should get some.
+        most: Assets of a group.
     """
     clips = max(1, min(GROUP_CLIPS, -(-sum(item.clip_count for item in due) // (2 * workers))))
     groups: list[list[Due]] = []
     held = 0
     for item in due:
-        if not groups or held + item.clip_count > clips or len(groups[-1]) >= GROUP_ASSETS:
+        if not groups or held + item.clip_count > clips or len(groups[-1]) >= most:
             groups.append([])
             held = 0
         groups[-1].append(item)
@@ -121,7 +125,8 @@ class SummaryPass:
 
         workers = summary_workers_of(self.tools.config)
         waiting = {item.asset_id: item for item in due}
-        self._pass(groups_of(due, workers), waiting)
+        most = GROUP_ASSETS[self.tools.config.summary.writes]
+        self._pass(groups_of(due, workers, most), waiting)
         if waiting:
             self.tools.progress.say(f"summarising {len(waiting)} assets again that a lost worker had")
             self._pass([[item] for item in list(waiting.values())], waiting)

@@ -2,8 +2,8 @@
 
 A lake is a folder (or object-store prefix) with one Delta table per row type. A child row is
 live when its `write_id` stands in `assets`, so that replacing one row there replaces a whole
-asset, or its summaries alone, at once. DuckDB reads the tables as lists of Parquet files: `views.sql` spells them out,
-so that plain DuckDB needs no extension to see exactly the live rows.
+asset, or its summaries alone, at once. DuckDB reads the tables as lists of Parquet files: `views.sql`
+spells them out, so that plain DuckDB needs no extension to see exactly the live rows.
 """
 
 import os

@@ -154,7 +154,7 @@ class Outline:
         return Source(lines, clips, indices)
 
     def _below(self, place: Place, clips: Sequence[int]) -> list[tuple[str, Result]]:
-        """List the summaries that one is made from, with headings; none where it is made from the text itself.
+        """List the summaries that one is made from, with headings; none where it is made from text itself.
 
         A level of a single part would only repeat it, so that the level below that is taken.
         """

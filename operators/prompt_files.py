@@ -67,7 +67,8 @@ class Prompts:
     def _check_folder(self, folder: Path) -> None:
         """Refuse a folder without prompts, or with one whose name is nearly right."""
         if not folder.is_dir():
-            msg = f"Wanted a folder with prompts ({self.setting}) at {folder}; found none. Make it, or unset it."
+            what = f"a folder with prompts ({self.setting}) at {folder}"
+            msg = f"Wanted {what}; found none. Make it, or unset it."
             raise ConfigError(msg)
         wanted = [f"{name}.md" for name in self.names]
         found = sorted(path.name for path in folder.iterdir() if path.is_file())

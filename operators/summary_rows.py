@@ -154,10 +154,6 @@ def _names(place: Place) -> tuple[str, int | None, int | None]:
 # --- rows -----------------------------------------------------------------------------------
 
 
-def _summary(result: Result, decided: Decided) -> str | None:
-    return joined_text([item.text for item in decided.sentences])
-
-
 def _marks(result: Result, decided: Decided, stamp: Stamp) -> dict[str, object]:
     doubts = list(result.doubts)
     if any(item.action == Action.KEPT for item in result.doubtful):
@@ -165,7 +161,7 @@ def _marks(result: Result, decided: Decided, stamp: Stamp) -> dict[str, object]:
     if decided.edited:
         doubts.append(EDITED)
     return {
-        "summary": _summary(result, decided),
+        "summary": joined_text([item.text for item in decided.sentences]),
         "summary_version": stamp.summary_version,
         "summary_engine": result.engine,
         "summary_revision": result.revision,

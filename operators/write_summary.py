@@ -237,11 +237,12 @@ class Writer:
     def _cut(self, lines: Sequence[NumberedLine], most: int) -> list[NumberedLine]:
         """Cut lines that alone would fill the window, which only broken text has."""
         cut = []
+        digits = len(str(len(lines)))
         for line, tokens in zip(lines, self._tokens(lines), strict=True):
-            text = line.text
-            while tokens > most and len(text) > 1:
-                text = text[: max(1, int(len(text) * most / tokens) - 1)]
-                tokens = self._tokens([NumberedLine(f"{text}{_CUT}", line.heading)])[0] + len(str(len(lines)))
+            text, held = line.text, tokens
+            while held > most and len(text) > 1:
+                text = text[: max(1, int(len(text) * most / held) - 1)]
+                held = self._tokens([NumberedLine(f"{text}{_CUT}", line.heading)])[0] + digits
             cut.append(line if text == line.text else NumberedLine(f"{text}{_CUT}", line.heading))
         return cut
 
@@ -297,8 +298,8 @@ class Writer:
         cited: list[Cited] = []
         doubtful: list[Doubtful] = []
         rewritten = withdrawn = 0
-        for said in _distinct(sentences):
-            support = self._support(said, source, clips)
+        for first in _distinct(sentences):
+            said, support = first, self._support(first, source, clips)
             if not self._holds(support) and self.settings.closer_look != "off":
                 again = yield from self._closer(said, support, source, clips)
                 if again is None:

@@ -58,7 +58,7 @@ class Inventor:
 
     def __call__(self, asked: Asked) -> str:
         """Answer one question; the same question gets the same answer."""
-        draw = random.Random(f"{self.seed} {asked.text}")
+        draw = random.Random(f"{self.seed} {asked.text}")  # noqa: S311 - a liar, not a secret
         lines = [(int(number), text) for number, text in _LINE.findall(asked.text)]
         if "Write it again in one sentence" in asked.text:
             return self._again(asked.text, lines, draw)
@@ -72,7 +72,9 @@ class Inventor:
             answer["key_points"] = self._sentences(lines, points, draw)
         return json.dumps(answer, ensure_ascii=False)
 
-    def _sentences(self, lines: list[tuple[int, str]], most: int, draw: random.Random) -> list[dict[str, object]]:
+    def _sentences(
+        self, lines: list[tuple[int, str]], most: int, draw: random.Random
+    ) -> list[dict[str, object]]:
         telling = [line for line in lines if len(line[1].split()) >= 4] or lines
         chosen = sorted(draw.sample(telling, min(most, len(telling))))
         sentences: list[dict[str, object]] = []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,28 @@ from jobs.compose import last_config, run_compose
 from jobs.decide import run_decide
 from jobs.ingest import run_ingest
 from jobs.verify import check_lake
-from operators.closer_look import part_around, spread
+from operators.asset_text import AssetText
+from operators.citations import Cited
+from operators.closer_look import Doubt, mended, part_around, plan_look, spread
+from operators.decisions import Place
+from operators.evidence import Evidence, Kind
 from operators.lake import Lake
+from operators.mend_summaries import MendSummaries
+from operators.prompts import load_prompt
+from operators.read_stored import ReadDoubted, stored_files
+from operators.summary_rows import Result
+from operators.summary_version import summary_version, text_version
+from operators.visual_token_rules import OpenAIRule
+from operators.write_summary import Action, Doubtful, Written
+from operators.write_summary import Reason as Doubted
 from schemas.box import Box
-from schemas.config import Config, ConfigError, load_config
+from schemas.config import Config, ConfigError, Vision, load_config
+from schemas.failure import Failure, Reason, Stage
+from schemas.summary_work import Looked, LookedGroup
 from tests.media import encode, save, steady
-from tests.openai_server import COLOURS, MODEL, Asked, ChatServer, broken, openai_server
+from tests.openai_server import COLOURS, MODEL, Asked, ChatServer, openai_server
+from tests.rows import asset_row
+from tests.small_lake import clip_row
 
 RED, GREEN, STANDS = "The field is red.", "The field is green.", "A field without any writing is shown."
 
@@ -92,9 +109,29 @@ def film(folder: Path) -> str:
     return str(folder)
 
 
+def check_failed(lake: Lake, config: Config) -> None:
+    """Where nobody answered, summaries and reviews stand as they were, and the reason is there."""
+    ((asset_id,),) = rows(Path(lake.root), "SELECT asset_id FROM assets")
+    failure = Failure(Stage.VLM, Reason.UNREACHABLE, "The server is away.")
+    looked = LookedGroup([Looked(asset_id, [], [failure])])
+    (done,) = MendSummaries(config, "run")(list(ReadDoubted(lake, stored_files(lake))(looked)))
+    assert [clip.summary for clip in done.clips] == [STANDS]
+    assert [(row.text, row.sentence) for row in done.reviews] == [(GREEN, 0), (RED, 0)]
+    assert (done.asset.status, done.asset.failure_count, done.asset.summary_failure_count) == (
+        "partial",
+        1,
+        1,
+    )
+    assert [(row.stage, row.reason, row.write_id) for row in done.failures] == [
+        ("vlm", "unreachable", done.asset.summary_write_id)
+    ]
+    assert done.sentences == []
+    assert done.asset.summary_version == summary_version(config) != text_version(config)
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_what_pictures_show_enters_the_summary(tmp_path: Path) -> None:
-    """A run that may not look, one whose looks fail, one that looks: what is true enters, the rest stays out."""
+    """A run that may not look, and one that goes on from there: what is true enters, the rest stays out."""
     painter, lake, corpus = Painter(), tmp_path / "lake", film(tmp_path / "corpus")
     with openai_server(answer=painter) as server:
         config = configured(server)
@@ -105,21 +142,11 @@ def test_what_pictures_show_enters_the_summary(tmp_path: Path) -> None:
         assert rows(lake, "SELECT text, state FROM reviews ORDER BY text") == [(GREEN, "open"), (RED, "open")]
         assert painter.checked == []
 
-        # The server fails at each look: nothing is lost, and the reason is there.
-        server.always = lambda asked: broken(503) if CHECKED in asked.text else None
-        count = len(server.asked)
-        assert run_ingest([corpus], str(lake), config) == 3
-        assert all(CHECKED in asked.text for asked in server.asked[count:])  # nothing else is asked again
-        assert rows(lake, "SELECT summary FROM clips") == [(STANDS,)]
-        assert rows(lake, "SELECT text FROM reviews ORDER BY text") == [(GREEN,), (RED,)]
-        assert rows(lake, "SELECT DISTINCT stage, reason FROM failures") == [("vlm", "unreachable")]
-        failed = rows(lake, "SELECT status, failure_count, summary_failure_count FROM assets")
-        assert failed == [("partial", 2, 2)]
-        assert rows(lake, f"SELECT partial, failures_by_reason[1].count {LAST}") == [(1, 2)]
+        check_failed(Lake(lake), config)
 
-        server.always = None
-        painter.checked.clear()
+        count = len(server.asked)
         assert run_ingest([corpus], str(lake), config) == 0
+        assert len(server.asked) == count + 3  # two looks, and the false sentence once more: nothing else
         assert sorted(painter.checked) == [GREEN, RED]  # each is looked at once
         assert min(painter.frames) > 1  # the caption saw the only distinct picture there is
         assert rows(lake, "SELECT summary, summary_doubts FROM clips") == [(f"{RED} {STANDS}", [])]
@@ -158,7 +185,7 @@ def test_what_pictures_show_enters_the_summary(tmp_path: Path) -> None:
         assert len(painter.checked) == 2
         assert rows(lake, "SELECT summary FROM clips") == [(STANDS,)]
         assert rows(lake, "SELECT count(*) FROM sentences WHERE source = 'closer_look'") == [(0,)]
-        assert rows(lake, f"SELECT list_transform(stages, s -> s.stage) {LAST}") == [(["summarise"],)]
+        assert rows(lake, f"SELECT [s.stage FOR s IN stages] {LAST}") == [(["summarise"],)]
 
 
 def test_a_closer_look_needs_a_model_that_sees(tmp_path: Path) -> None:
@@ -167,6 +194,52 @@ def test_a_closer_look_needs_a_model_that_sees(tmp_path: Path) -> None:
     config = load_config(settings=["speech.engine=off", "summary.closer_look=pictures"])
     with pytest.raises(ConfigError, match=r"summary\.closer_look=pictures.*vision\.engine=off"):
         run_ingest([str(tmp_path)], str(tmp_path / "lake"), config)
+
+
+def doubtful(text: str, place: int, action: Action = Action.DROPPED) -> Doubtful:
+    """A doubt without evidence."""
+    return Doubtful(text, Doubted.UNSUPPORTED, "Wanted support.", 0.2, action, [], place)
+
+
+def test_sentences_return_to_their_places() -> None:
+    """Dropped ones between those that stand, kept ones instead of themselves, and none twice."""
+    place = Place("clip", 0, 0)
+    result = Result(
+        [Cited("A."), Cited("Kept?"), Cited("D.")],
+        doubtful=[doubtful("B?", 1), doubtful("Kept?", 1, Action.KEPT), doubtful("C?", 2), doubtful("D?", 3)],
+    )
+    outcomes = {
+        (place, "B?"): Written([Cited("B.")]),
+        (place, "Kept?"): Written([Cited("Kept.")]),
+        (place, "C?"): Written([], doubtful=[doubtful("C?", 2)]),
+        (place, "D?"): Written([Cited("d.")]),
+    }
+    found = mended({place: result}, outcomes, {})[place]
+    assert [item.text for item in found.sentences] == ["A.", "B.", "Kept.", "D."]
+    assert [(item.text, item.place) for item in found.doubtful] == [("C?", 3)]
+
+
+@pytest.mark.parametrize("budget", [255, 600, 1024])
+def test_a_page_is_shown_with_the_evidence_enlarged_within_the_budget(budget: int) -> None:
+    """The part holds the line and comes after its page; where both do not fit, the page comes alone."""
+    line = Evidence("42 kg", Kind.SHOWN, "text_layer", 0, page=3, box=Box(0.1, 0.5, 0.3, 0.52))
+    asset = asset_row(kind="document", language="en")
+    text = AssetText(asset, [], [clip_row("a0", 0, "", "w", page=3, width_px=595, height_px=842)], [[]])
+    item = replace(doubtful("It weighs 42 kg.", 0), evidence=[line])
+    vision = Vision(max_visual_tokens=budget)
+    look = plan_look(
+        text, Doubt(Place("clip", 0, 0), item, 0, 0), vision, OpenAIRule(), len, load_prompt("check")
+    )
+    assert look is not None
+    assert sum(glance.visual_tokens for glance in look.glances) <= budget
+    assert (look.prompt, look.said, look.language) == ("check", "It weighs 42 kg.", "en")
+    whole, *parts = look.glances
+    assert (whole.box, whole.page) == (None, 3)
+    assert bool(parts) == (budget > 600)
+    for part in parts:
+        assert part.box is not None
+        assert part.box.x0 < 0.1 < 0.3 < part.box.x1
+        assert part.height_px / (part.box.y1 - part.box.y0) > whole.height_px  # larger than in the page
 
 
 @given(

@@ -48,7 +48,7 @@ def test_changed_file_is_compared_by_its_content() -> None:
     work = plan_work([touched], known(LISTING, Config()), {}, Config())
 
     assert [item.known_version for item in work.todo] == ["v0"]
-    assert work.reasons == {"new": 0, "changed": 1, "configuration": 0, "captions": 0, "summaries": 0, "again": 0}
+    assert {reason: count for reason, count in work.reasons.items() if count} == {"changed": 1}
 
 
 def test_what_failed_in_passing_is_tried_again() -> None:

@@ -218,12 +218,12 @@ def test_an_instruction_in_the_material_stays_material() -> None:
         assert "assistant:" not in prompt
 
 
-WORDS = ["tide", "moon", "limpet", "rock", "sea", "4,300", "wave", "Brest", "cling", "stone", "1912", "water", "high", "low"]
+WORDS = ["tide", "moon", "limpet", "rock", "sea", "4,300", "wave", "Brest", "cling", "stone", "1912", "low"]
 
 
 def drawn(seed: int) -> list[list[list[str]]]:
     """Chapters of clips of sentences, some of them empty, some endless."""
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - text for a test, not a secret
 
     def sentence() -> str:
         return " ".join(draw.choices(WORDS, k=draw.choice([1, 8, 8, 20, 60, 400])))

@@ -74,7 +74,7 @@ def lake(read: Path, tmp_path: Path) -> Path:
 
 
 def test_compose_writes_summaries_alone(lake: Path) -> None:
-    """A new version of the summaries; what was read stays as it was, nothing is decoded, and once is enough."""
+    """A new version of the summaries; what was read stays, nothing is decoded, and once is enough."""
     kept = "SELECT asset_id, version, run_id, ingested_at FROM assets ORDER BY asset_id"
     before = rows(lake, kept)
     picked = [rows(lake, f"SELECT * FROM {name} ORDER BY ALL") for name in SUMMARIES]
@@ -90,8 +90,10 @@ def test_compose_writes_summaries_alone(lake: Path) -> None:
     assert rows(lake, kept) == before
     assert {name: Lake(lake).files(name) for name in files} == files
     assert rows(lake, "SELECT DISTINCT summary_engine FROM assets") == [("openai:looker-1",)]
-    ran = rows(lake, "SELECT status, units, sampled_frames, list_transform(stages, lambda s: s.stage), ok, skipped "
-                     "FROM runs ORDER BY started_at")  # fmt: skip
+    stages = "list_transform(stages, lambda s: s.stage)"
+    ran = rows(
+        lake, f"SELECT status, units, sampled_frames, {stages}, ok, skipped FROM runs ORDER BY started_at"
+    )
     assert [(row[1], row[2]) for row in ran[1:]] == [(0, 0)] * 3
     assert [row[3] for row in ran[1:]] == [["summarise"], [], ["summarise"]]
     assert [row[4:] for row in ran[1:]] == [(2, 0), (0, 2), (2, 0)]
@@ -112,8 +114,11 @@ def test_what_is_invented_reaches_no_summary(lake: Path) -> None:
     reviews = rows(lake, "SELECT text, reason, action, state, len(evidence) FROM reviews")
     assert {row[0] for row in reviews} <= inventor.false
     assert {row[2:4] for row in reviews} == {("dropped", "open")}
-    cited = rows(lake, "SELECT c.evidence, s.text FROM citations c LEFT JOIN sentences s ON s.asset_id = c.asset_id "
-                       "AND s.clip = c.clip AND s.text = c.evidence")  # fmt: skip
+    cited = rows(
+        lake,
+        "SELECT c.evidence, s.text FROM citations c LEFT JOIN sentences s "
+        "ON s.asset_id = c.asset_id AND s.clip = c.clip AND s.text = c.evidence",
+    )
     assert all(evidence == text for evidence, text in cited)
 
 
@@ -149,8 +154,11 @@ def test_decisions_hold_through_every_run(lake: Path, capsys: pytest.CaptureFixt
         run_decide(str(lake), "reject", [rejected], by="Ada")
 
         def check() -> None:
-            summaries = rows(lake, "SELECT c.summary, c.summary_doubts FROM clips c JOIN assets USING (asset_id) "
-                                   "ORDER BY uri, clip")  # fmt: skip
+            summaries = rows(
+                lake,
+                "SELECT c.summary, c.summary_doubts FROM clips c JOIN assets USING (asset_id) "
+                "ORDER BY uri, clip",
+            )
             assert "Marie Lebour counted limpets." in summaries[0][0]
             assert "edited" in summaries[0][1]
             assert "Penguins crossed the glacier." in summaries[1][0]

@@ -8,8 +8,10 @@ came before. Learning to make them takes long, so they are helped along: the fir
 heads that look at fixed distances, and in the next ones a head is told where the token to be copied stands.
 Layers above the first have no positions, so that they work at any length.
 
-On unseen prompts the committed weights answer 80 to 90 % to the letter, and all of those whose lines do not
-repeat a row of four tokens; quotation marks are copied as they are, which is no JSON.
+The committed weights took 300 steps and, when more signs and scripts were drawn, 36 more
+(`--start FOLDER --steps 36 --seed 1`). They answer 26 of 30 unseen short prompts to the letter and 15 of 20
+long ones; faults are lines that repeat a row of four tokens, and rare signs. Quotation marks are copied as
+they are, which is no JSON.
 
 The tokenizer keeps a space with the word before it, so that the words of a line are the same tokens at
 its beginning, in its midst and in the answer.
