@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.compose import last_config, run_compose
+from jobs.evaluate import evaluate
 from operators.lake import Lake
 from operators.summarise import Summariser
 from operators.text_engines import text_counter_of
@@ -184,23 +185,16 @@ def inventions(lake: Path, rate: float, settings: Sequence[str] = ()) -> dict[st
         "examples_doubted": sorted(true & doubted)[:10],
         "units_and_frames": list(run[:2]),
         "stages": run[2],
-        "citations_extractive": before,
-        "citations_written": after,
+        "extractive": before,
+        "written": after,
     }
 
 
 def cited(lake: str) -> dict[str, Any]:
-    """Count summary sentences, and those whose citation holds: its words stand in its clip or page."""
-    with Lake(lake).connect() as connection:
-        rows = connection.execute(
-            """SELECT count(*), count(*) FILTER (holds) FROM (
-                SELECT c.asset_id, c.level, c.sentence, bool_or(s.text IS NOT NULL) AS holds
-                FROM citations c LEFT JOIN sentences s
-                  ON s.asset_id = c.asset_id AND s.clip = c.clip AND s.text = c.evidence
-                GROUP BY c.asset_id, c.level, c.segment, c.clip, c.sentence, c.text)"""
-        ).fetchone()
-    assert rows is not None
-    return {"sentences": rows[0], "holding": rows[1]}
+    """Look up what the summaries of a lake rest on, as `gloss evaluate` does."""
+    wanted = {"support", "citations_hold", "facts_stated", "open_reviews"}
+    found = evaluate(Lake(lake)).overall
+    return {item.metric: {"value": item.value, "of": item.count} for item in found if item.metric in wanted}
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def unlooked_assets(lake: Lake, config: Config, asset_ids: Sequence[str]) -> lis
     """
     sql = (
         "SELECT asset_id, clip_count, segment_count FROM assets WHERE status <> 'failed' AND clip_count > 0 "
-        "AND summary_version = ? AND list_contains(?, asset_id) ORDER BY uri"
+        "AND summary_version = ? AND list_contains(?, asset_id) ORDER BY asset_id"
     )
     with lake.connect() as connection:
         found = connection.execute(sql, [text_version(config), list(asset_ids)]).fetchall()
@@ -86,7 +86,7 @@ class CloserPass(SummaryPass):
 
         tools = self.tools
         store = open_store(tools.lake, self._sizes(asset_ids))
-        planned = survey_closer(_grouped(asset_ids, GROUP_ASSETS), tools.lake, tools.config, store)
+        planned = survey_closer(_grouped(asset_ids, GROUP_ASSETS[True]), tools.lake, tools.config, store)
         check_caps(tools.watched(planned), tools.config, caps)
 
     def _unlooked(self, asset_ids: Sequence[str]) -> list[str]:
@@ -100,7 +100,7 @@ class CloserPass(SummaryPass):
         tools.committer.flush()
         fan_in = FanIn()
         store = open_store(tools.lake, self._sizes(asset_ids))
-        groups = _grouped(asset_ids, 1 if careful else GROUP_ASSETS)
+        groups = _grouped(asset_ids, 1 if careful else GROUP_ASSETS[True])
         tables = look_closer(groups, tools.lake, tools.config, store, careful=careful)
         patience = quiet_seconds(tools.config, looks_per_call(tools.config))
         for table in tools.watched(tables, tools.committer, patience):
@@ -120,7 +120,8 @@ class CloserPass(SummaryPass):
         from jobs.chain import summary_workers_of
 
         waiting = {item.asset_id: item for item in assets}
-        self._mended(groups_of(assets, summary_workers_of(self.tools.config)), waiting)
+        workers = summary_workers_of(self.tools.config)
+        self._mended(groups_of(assets, workers, GROUP_ASSETS[True]), waiting)
         if waiting:
             self.tools.progress.say(f"writing about {len(waiting)} assets again that a lost worker had")
             self._mended([[item] for item in list(waiting.values())], waiting)

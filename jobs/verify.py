@@ -206,10 +206,15 @@ def _numbered(column: str, table: str) -> str:
         HAVING min({column}) <> 0 OR max({column}) <> count(*) - 1 OR count(DISTINCT {column}) <> count(*)"""
 
 
+def _owned(table: str) -> str:
+    """Give each row the asset that it is live through, whatever it bears itself."""
+    return f"(SELECT t.*, w.asset_id AS owner FROM {table} t JOIN writes w USING (write_id))"
+
+
 def _orphaned(table: str, parent: str, column: str) -> str:
     return f"""
         SELECT DISTINCT asset_id AS id, asset_id AS shown
-        FROM {table} ANTI JOIN {parent} USING (asset_id, {column})"""
+        FROM {_owned(table)} ANTI JOIN {_owned(parent)} USING (owner, {column})"""
 
 
 def _reversed(table: str, first: str, last: str) -> str:
@@ -219,7 +224,7 @@ def _reversed(table: str, first: str, last: str) -> str:
 def _lacking(table: str, holders: str) -> str:
     return f"""
         SELECT asset_id AS id, min(uri) AS shown
-        FROM ({holders}) ANTI JOIN (SELECT DISTINCT asset_id FROM {table}) USING (asset_id)
+        FROM ({holders}) ANTI JOIN (SELECT DISTINCT owner AS asset_id FROM {_owned(table)}) USING (asset_id)
         GROUP BY asset_id"""
 
 

@@ -113,6 +113,8 @@ class MendSummaries:
             places[look] = range(at, at + len(statements))
             at += len(statements)
             looked += statements
+        if not found:
+            return _UnderWay(doubted, text, results, {}, Spent())
         text = replace(text, looked=looked)
         writer = writer_of(text, self._settings, self._model)
         askings = {

@@ -187,7 +187,7 @@ def scale_pattern(language: str | None) -> re.Pattern[str]:
 
 def scale_power(written: str, language: str | None) -> int:
     """Power of ten of what `scale_pattern` matched."""
-    name = written.strip(" .-\u00a0").casefold()
+    name = " ".join(written.split()).strip(" .-").casefold()
     return LARGE_ASIAN[name] if name in LARGE_ASIAN else _scales(language)[name]
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from operators.closer_look import doubts_of, plan_look
+from operators.closer_look import doubts_of
+from operators.closer_pictures import plan_look
 from operators.probe import Probe
 from operators.prompts import CHECK
 from operators.read_stored import ReadStored

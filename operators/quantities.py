@@ -176,7 +176,8 @@ def _in_code(text: str, match: re.Match[str]) -> bool:
     after = text[match.end() : match.end() + 1]
     if after > "\u2e7f" or (not after.isalpha() and after != "_"):
         before = text[: match.start()]
-        return bool(re.search(r"[^\W\d_]-$", before)) and not re.search(r"\d-$", before)
+        # A letter without case begins no code that would be a name: `코로나-19` states a number.
+        return before[-1:] == "-" and before[-2:-1].lower() != before[-2:-1].upper()
     tail = text[match.end() :]
     known = _unit(tail, 0, 0)[0] or _ORDINAL.match(tail) or _LETTER_THOUSAND.match(tail)
     return not known and not re.match(r"(?:s|x|Mio|Mrd|mln|bn|mn)(?![^\W\d_])", tail)

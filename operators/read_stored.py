@@ -52,7 +52,8 @@ class ReadStored:
         with self._lake.bare() as connection:
             found = connection.execute(sql, {"ids": list(asset_ids)}).to_arrow_table()
         rows: dict[str, list[Any]] = defaultdict(list)
-        for row in rows_of_table(TABLES[name], found):
+        read: list[Any] = rows_of_table(TABLES[name], found)
+        for row in read:
             rows[row.asset_id].append(row)
         return rows
 

@@ -19,6 +19,10 @@ _TOLERANCE = 1e-3
 """Of times in seconds and of places in fractions of the picture; both went through rounding."""
 
 
+_TORN_LETTERS = 12
+"""A line that begins and ends within words (`ing … em-`) is one all the same if it has so many letters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A line, an utterance or a caption as it stands in the lake."""
@@ -168,6 +172,10 @@ def stands_in(text: str, pieces: Sequence[str]) -> bool:
     beginning or out of its end; words are not torn apart, but for one that a line break divides. The
     order of pieces does not matter, because columns and rows can be read in more than one; bullets,
     spaces and hyphens do not either.
+
+    Args:
+        text: What is to stand there.
+        pieces: The lines.
     """
     wanted = _Spelled.of(text)
     size = len(wanted.letters)
@@ -177,7 +185,8 @@ def stands_in(text: str, pieces: Sequence[str]) -> bool:
             if start in piece.starts and start + size in piece.ends:
                 return True
         for start in _places(piece.letters, wanted.letters):
-            if start in wanted.starts or start + len(piece.letters) in wanted.ends:
+            end = start + len(piece.letters)
+            if start in wanted.starts or end in wanted.ends or len(piece.letters) >= _TORN_LETTERS:
                 covered[start : start + len(piece.letters)] = b"\x01" * len(piece.letters)
         head = max(_begins(piece, start, wanted) for start in piece.starts)
         covered[:head] = b"\x01" * head

@@ -18,7 +18,8 @@ from jobs.ingest import run_ingest
 from jobs.verify import check_lake
 from operators.asset_text import AssetText
 from operators.citations import Cited
-from operators.closer_look import Doubt, mended, part_around, plan_look, spread
+from operators.closer_look import Doubt, mended
+from operators.closer_pictures import part_around, plan_look, spread
 from operators.decisions import Place
 from operators.evidence import Evidence, Kind
 from operators.lake import Lake

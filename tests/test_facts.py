@@ -34,6 +34,7 @@ def _missing(sentence: str, *sources: str, language: str | None = "en") -> list[
         ("three hundred and five users", "en", "305"),
         ("five million users", "en", "5000000"),
         ("half a million users", "en", "500000"),
+        ("3\nmillion of them", "en", "3000000"),
         ("in nineteen eighty-four", "en", "1984"),
         ("fünfundvierzig Nutzer", "de", "45"),
         ("drei Komma fünf Millionen", "de", "3500000"),
@@ -47,6 +48,7 @@ def _missing(sentence: str, *sources: str, language: str | None = "en") -> list[
         ("from 10:30 on", "en", "10:30"),
         ("release 2.1.3 of it", "en", "2.1.3"),
         ("45% of it", None, "45"),
+        ("코로나-19", "ko", "19"),
     ],
 )
 def test_a_number_has_one_value_however_it_is_written(written: str, language: str | None, value: str) -> None:

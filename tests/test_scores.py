@@ -411,3 +411,10 @@ def test_a_right_asset_has_the_best_of_every_number() -> None:
         worst = 0.0 if METRICS[item.metric].better == "higher" else 1.0
         if item.metric not in unseen:
             assert item.value in (worst, None), item
+
+
+def test_a_line_that_is_torn_at_both_ends_is_found() -> None:
+    """Of three lines the middle one begins and ends within words; a short scrap in a word proves nothing."""
+    lines = ["can be implemented us-", "ing dense representations alone, where em-", "beddings are learned."]
+    assert stands_in("can be implemented using dense representations alone, where embeddings are learned", lines)
+    assert not stands_in("using dense", ["us", "ing den", "se"])

@@ -23,6 +23,7 @@ from operators.unit_store import plan_row, write_plans
 from operators.write import rows_of, write_rows
 from schemas.arrow import to_table
 from schemas.config import Config
+from schemas.ids import digest
 from schemas.perception import Perception, Utterance
 from schemas.tables import CHILDREN, AssetRow
 from tests import made_perceptions as made
@@ -180,7 +181,11 @@ TALK = "asset_id = 'talk-a'"
         (duplicate, {"duplicate-asset"}),
         (
             update("assets", "asset_id = 'report-e'", write_id="'w4'"),
-            {"duplicate-write", "mixed-up", "clip-count", "segment-count", "failed-with-rows"},
+            {"duplicate-write", "mixed-up", "failed-with-rows", "region-clip"},
+        ),
+        (
+            update("assets", "asset_id = 'report-e'", summary_write_id=f"'{digest('summaries', 'w4')}'"),
+            {"duplicate-write", "mixed-up", "clip-count", "segment-count", "failed-with-rows", "lost-regions"},
         ),
         (update("clips", f"{TALK} AND clip = 0", version="'other'"), {"mixed-up"}),
         (update("clips", f"{TALK} AND clip = 0", asset_id="'talk-c'"), {"mixed-up"}),
