@@ -16,6 +16,7 @@ from operators.extract import Candidate
 from operators.sentences import split_sentences
 from operators.summaries import Statement
 from operators.summary_rows import FALLBACK, Result
+from operators.words import words
 from operators.write_summary import Action, Doubtful, Reason, Written
 from schemas.media import Kind
 from schemas.tables import ReviewRow
@@ -26,6 +27,10 @@ model, not more looks."""
 
 _NOTHING = "nothing"
 """The whole answer where nothing of the sentence can be seen, as the prompt asks for it."""
+
+_WORDS_OF_ITS_OWN = 2
+"""A model that is shown a sentence tends to agree. What adds fewer words than this to it has only repeated
+it (`Yes, the field is red`), and bears nothing out."""
 
 _WRITTEN = (Reason.UNSUPPORTED, Reason.FACTS)
 
@@ -101,7 +106,8 @@ def seen(text: AssetText, answers: Mapping[int, str], doubts: Sequence[Doubt]) -
         doubts: As they were looked into.
 
     Returns:
-        The sentences of each answer, with the time or page that was shown; none where nothing was seen.
+        The sentences of each answer, with the time or page that was shown; none where nothing was seen or
+        the question only repeated.
     """
     found: dict[int, list[Statement]] = {}
     for doubt in doubts:
@@ -111,7 +117,7 @@ def seen(text: AssetText, answers: Mapping[int, str], doubts: Sequence[Doubt]) -
         if answer.casefold().strip(" .!\"'*") in ("", _NOTHING):
             continue
         clip = text.clips[doubt.clip]
-        found[doubt.look] = [
+        statements = [
             Statement(
                 Candidate.of(answer[start:end], whole=True, running=True),
                 CLOSER_LOOK,
@@ -121,8 +127,16 @@ def seen(text: AssetText, answers: Mapping[int, str], doubts: Sequence[Doubt]) -
                 clip.page,
             )
             for start, end in split_sentences(answer)
+            if _tells(answer[start:end], doubt.item.text)
         ]
+        if statements:
+            found[doubt.look] = statements
     return found
+
+
+def _tells(answer: str, sentence: str) -> bool:
+    """Tell whether an answer says something itself, beside what it was asked about."""
+    return len(set(words(answer)) - set(words(sentence))) >= _WORDS_OF_ITS_OWN
 
 
 def mended(

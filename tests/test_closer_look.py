@@ -18,7 +18,7 @@ from jobs.ingest import run_ingest
 from jobs.verify import check_lake
 from operators.asset_text import AssetText
 from operators.citations import Cited
-from operators.closer_look import Doubt, mended
+from operators.closer_look import Doubt, mended, seen
 from operators.closer_pictures import part_around, plan_look, spread
 from operators.decisions import Place
 from operators.evidence import Evidence, Kind
@@ -41,6 +41,7 @@ from tests.rows import asset_row
 from tests.small_lake import clip_row
 
 RED, GREEN, STANDS = "The field is red.", "The field is green.", "A field without any writing is shown."
+SEEN = "A red surface of one field fills the whole picture."
 
 CHECKED = "somebody wrote about these pictures"
 """Stands in the prompt that asks about one sentence."""
@@ -66,7 +67,7 @@ class Painter:
             (sentence,) = re.findall(r"^\| (.*)$", asked.text, re.M)
             self.checked.append(sentence)
             self.frames.append(len(asked.pictures))
-            return f"The field is {asked.pictures[0].colour}."
+            return SEEN.replace("red", asked.pictures[0].colour)
         if asked.pictures:
             return STANDS
         if "Write it again in one sentence" in asked.text:
@@ -153,14 +154,14 @@ def test_what_pictures_show_enters_the_summary(tmp_path: Path) -> None:
         assert rows(lake, "SELECT summary, summary_doubts FROM clips") == [(f"{RED} {STANDS}", [])]
         cited = rows(lake, "SELECT sentence, text, source, evidence, time_seconds FROM citations "
                            "WHERE level = 'clip' AND rank = 0 ORDER BY sentence")  # fmt: skip
-        assert cited == [(0, RED, "closer_look", RED, 0.0), (1, STANDS, "caption", STANDS, 0.0)]
+        assert cited == [(0, RED, "closer_look", SEEN, 0.0), (1, STANDS, "caption", STANDS, 0.0)]
         reviews = rows(lake, "SELECT text, state, action, evidence[1].source, evidence[1].text FROM reviews")
-        assert reviews == [(GREEN, "open", "dropped", "closer_look", RED)]
-        seen = rows(lake, "SELECT sentence, kind, text, source FROM sentences ORDER BY sentence")
-        assert seen == [
+        assert reviews == [(GREEN, "open", "dropped", "closer_look", SEEN)]
+        told = rows(lake, "SELECT sentence, kind, text, source FROM sentences ORDER BY sentence")
+        assert told == [
             (0, "described", STANDS, "caption"),
-            (1, "described", RED, "closer_look"),
-            (2, "described", RED, "closer_look"),
+            (1, "described", SEEN, "closer_look"),
+            (2, "described", SEEN, "closer_look"),
         ]
         stages = f"SELECT s.items FROM (SELECT unnest(stages) AS s {LAST}) WHERE s.stage = 'closer_look'"
         assert rows(lake, stages) == [(2,)]
@@ -200,6 +201,24 @@ def test_a_closer_look_needs_a_model_that_sees(tmp_path: Path) -> None:
 def doubtful(text: str, place: int, action: Action = Action.DROPPED) -> Doubtful:
     """A doubt without evidence."""
     return Doubtful(text, Doubted.UNSUPPORTED, "Wanted support.", 0.2, action, [], place)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (RED, 0),
+        ("Yes, the field is red.", 0),
+        ("Nothing.", 0),
+        (SEEN, 1),
+        (f"Yes. {SEEN}", 1),
+    ],
+)
+def test_a_model_that_only_agrees_bears_nothing_out(answer: str, told: int) -> None:
+    """An answer is evidence where it says something of its own."""
+    text = AssetText(asset_row(), [], [clip_row("a0", 0, "", "w0")], [[]])
+    doubtful = Doubtful(RED, Doubted.UNSUPPORTED, "", 0.0, Action.DROPPED, [], 0)
+    found = seen(text, {0: answer}, [Doubt(Place("clip", 0, 0), doubtful, 0, 0)])
+    assert len(found.get(0, [])) == told
 
 
 def test_sentences_return_to_their_places() -> None:

@@ -414,7 +414,8 @@ def test_a_right_asset_has_the_best_of_every_number() -> None:
 
 
 def test_a_line_that_is_torn_at_both_ends_is_found() -> None:
-    """Of three lines the middle one begins and ends within words; a short scrap in a word proves nothing."""
+    """Of three lines the middle one begins and ends within words; a scrap in a word proves nothing."""
     lines = ["can be implemented us-", "ing dense representations alone, where em-", "beddings are learned."]
-    assert stands_in("can be implemented using dense representations alone, where embeddings are learned", lines)
+    whole = "can be implemented using dense representations alone, where embeddings are learned"
+    assert stands_in(whole, lines)
     assert not stands_in("using dense", ["us", "ing den", "se"])
