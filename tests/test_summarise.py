@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,14 +14,17 @@ from hypothesis import strategies as st
 from operators.asset_text import AssetText
 from operators.decisions import Place
 from operators.outline import LEVELS, Model, Outline
-from operators.summarise import Spent, drive
+from operators.summarise import Spent, Summariser, drive
 from operators.summary_prompts import load_prompts
 from operators.summary_rows import FALLBACK, KEY_POINT
+from operators.summary_version import summary_version
 from operators.text_tokens import estimate_tokens
 from operators.write_summary import Action, Reason
-from schemas.config import Summary
+from schemas.config import Config, Summary
 from schemas.failure import InputError
 from schemas.failure import Reason as FailureReason
+from schemas.summary_work import Sources
+from schemas.tables import SentenceRow
 from tests.inventor import Inventor
 from tests.openai_server import Asked as Question
 from tests.summary_texts import ScriptedAsker, asset_text
@@ -267,3 +271,74 @@ def _strangers(sentences: set[str], chapters: Sequence[Sequence[Sequence[str]]])
         word.casefold() for chapter in chapters for clip in chapter for text in clip for word in text.split()
     }
     return [text for text in sentences if not {word.strip(".,").casefold() for word in text.split()} <= said]
+
+
+# --- whole assets ---------------------------------------------------------------------------
+
+
+def sources(text: AssetText, asset_id: str) -> Sources:
+    """What the lake would hold of an asset."""
+    sentences = [
+        SentenceRow(
+            asset_id, "v0", clip, place, "said", item.text, 1.0, item.source,
+            item.time_seconds, item.until_seconds, None, None, None, None, None, "w0",
+        )
+        for clip, found in enumerate(text.statements)
+        for place, item in enumerate(found, sum(len(before) for before in text.statements[:clip]))
+    ]  # fmt: skip
+    return Sources(
+        replace(text.asset, asset_id=asset_id),
+        [replace(row, asset_id=asset_id) for row in text.segments],
+        [replace(row, asset_id=asset_id) for row in text.clips],
+        sentences,
+        [],
+    )
+
+
+WRITER = Config(summary=WRITING.model_copy(update={"model": "scripted", "base_url": "http://127.0.0.1:9/v1"}))
+
+
+def test_an_error_of_ours_costs_one_asset() -> None:
+    """It keeps its extractive summaries, with the reason; the others of its group are written."""
+
+    def stumble(prompt: str) -> dict[str, Any]:
+        if "limpets" in prompt:
+            msg = "a bug"
+            raise RuntimeError(msg)
+        return echo(prompt)
+
+    asked: Any = ScriptedAsker(stumble)
+    group = [sources(asset_text(TIDES[:1]), "a0"), sources(asset_text(TIDES[1:]), "a1")]
+    good, bad = Summariser(WRITER, "run", asked)(group)
+    assert (good.asset.status, good.asset.summary_engine) == ("ok", "scripted:model")
+    assert (bad.asset.status, bad.asset.summary_engine) == ("partial", "extractive")
+    assert bad.asset.summary_doubts == [FALLBACK]
+    assert [(row.stage, row.reason) for row in bad.failures] == [("summarise", "internal")]
+    assert "a bug" in bad.failures[0].message
+    assert {row.write_id for row in [*bad.segments, *bad.clips, *bad.citations, *bad.failures]} == {
+        bad.asset.summary_write_id
+    }
+
+
+def test_what_a_lost_worker_had_keeps_its_extractive_summaries() -> None:
+    """With a failure that says so, and as the version that was wanted: it is not tried for ever."""
+    asked: Any = ScriptedAsker(echo)
+    lost = Summariser(WRITER, "run", asked).unwritten(
+        sources(asset_text(TIDES), "a0"), "Lost.", FailureReason.LOST
+    )
+    assert [row.reason for row in lost.failures] == ["lost"]
+    assert lost.asset.summary_version == summary_version(WRITER)
+    assert all(clip.summary_engine == "extractive" for clip in lost.clips)
+    assert not asked.prompts
+
+
+def test_the_same_sources_give_the_same_rows() -> None:
+    """Whoever asks, in whatever company."""
+    asked: Any = ScriptedAsker(echo)
+    alone = Summariser(WRITER, "run", asked)([sources(asset_text(TIDES), "a0")])[0]
+    beside = Summariser(WRITER, "run", asked)(
+        [sources(asset_text(TIDES[:1]), "a1"), sources(asset_text(TIDES), "a0")]
+    )[1]
+    assert (alone.asset, alone.segments, alone.clips, alone.citations) == (
+        beside.asset, beside.segments, beside.clips, beside.citations,
+    )  # fmt: skip
