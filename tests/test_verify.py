@@ -186,7 +186,8 @@ TALK = "asset_id = 'talk-a'"
         (
             update("assets", "asset_id = 'report-e'", summary_write_id=f"'{digest('summaries', 'w4')}'"),
             {
-                "duplicate-write", "mixed-up", "clip-count", "segment-count", "failed-with-rows", "lost-regions",
+                "duplicate-write", "mixed-up", "clip-count", "segment-count", "failed-with-rows",
+                "lost-regions",
             },
         ),
         (update("clips", f"{TALK} AND clip = 0", version="'other'"), {"mixed-up"}),
