@@ -315,9 +315,8 @@ def test_an_error_of_ours_costs_one_asset() -> None:
     assert bad.asset.summary_doubts == [FALLBACK]
     assert [(row.stage, row.reason) for row in bad.failures] == [("summarise", "internal")]
     assert "a bug" in bad.failures[0].message
-    assert {row.write_id for row in [*bad.segments, *bad.clips, *bad.citations, *bad.failures]} == {
-        bad.asset.summary_write_id
-    }
+    tables: list[list[Any]] = [bad.segments, bad.clips, bad.citations, bad.failures]
+    assert {row.write_id for rows in tables for row in rows} == {bad.asset.summary_write_id}
 
 
 def test_what_a_lost_worker_had_keeps_its_extractive_summaries() -> None:
