@@ -396,11 +396,8 @@ def _raw_views(files: dict[str, list[str]]) -> str:
     """
     views = [f"CREATE VIEW all_{name} AS SELECT * FROM {relation(name, files)};" for name in TABLES]
     hidden = ", ".join(WRITES)
-    writes = " UNION ALL ".join(
-        f"SELECT * EXCLUDE ({hidden}), {column} AS write_id FROM all_assets WHERE {column} <> ''"
-        for column in WRITES
-    )
-    views.append(f"CREATE VIEW writes AS {writes};")
+    writes = f"SELECT * EXCLUDE ({hidden}), unnest([{hidden}]) AS write_id FROM all_assets"
+    views.append(f"CREATE VIEW writes AS SELECT * FROM ({writes}) WHERE write_id <> '';")
     live = "WHERE write_id IN (SELECT write_id FROM writes)"
     views += [f"CREATE VIEW {name} AS SELECT * FROM all_{name} {live};" for name in CHILDREN]
     return "\n".join(views)
