@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,10 +25,10 @@ from schemas.config import Config, Summary
 from schemas.failure import InputError
 from schemas.failure import Reason as FailureReason
 from schemas.summary_work import Sources
-from schemas.tables import SentenceRow
+from schemas.tables import DecisionRow, SentenceRow
 from tests.inventor import Inventor
 from tests.openai_server import Asked as Question
-from tests.summary_texts import ScriptedAsker, asset_text
+from tests.summary_texts import ScriptedAsker, asset_text, statement
 
 WRITING = Summary(engine="openai", min_words=1, context_tokens=2048, max_new_tokens=256)
 
@@ -341,3 +342,26 @@ def test_the_same_sources_give_the_same_rows() -> None:
     assert (alone.asset, alone.segments, alone.clips, alone.citations) == (
         beside.asset, beside.segments, beside.clips, beside.citations,
     )  # fmt: skip
+
+
+def test_what_is_said_and_shown_otherwise_is_put_up_for_review() -> None:
+    """Also where sentences are picked; and what a person decided about it holds."""
+    text = asset_text([[["The share of tides that are semidiurnal is 54 percent."]]])
+    shown = statement("Share of semidiurnal tides: 45 %", 0, "ocr", time_seconds=2.0, until_seconds=20.0)
+    text = replace(text, statements=[[*text.statements[0], shown]])
+    source = sources(text, "a0")
+    done = Summariser(Config(), "run")([source])[0]
+    (review,) = done.reviews
+    assert (review.reason, review.action, review.state, review.clip) == ("disagreement", "noted", "open", 0)
+    assert "54" in review.message
+    assert "45" in review.message
+    assert [(part.source, part.time_seconds) for part in review.evidence] == [
+        ("faster-whisper:small", 0.0), ("ocr", 2.0),
+    ]  # fmt: skip
+    accepted = DecisionRow(
+        "d0", review.review_id, "a0", "clip", 0, 0, review.source_id, 0, review.text, "accept", None, [],
+        "Ada", datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    again = Summariser(Config(), "run")([replace(source, decisions=[accepted])])[0]
+    assert [row.state for row in again.reviews] == ["accepted"]
+    assert [clip.summary for clip in again.clips] == [clip.summary for clip in done.clips]
