@@ -17,7 +17,7 @@ from operators.discover import discover
 from operators.lake import Lake
 from schemas.arrow import to_dict
 from schemas.config import Config, load_config
-from schemas.tables import CHILDREN
+from schemas.tables import CHILDREN, WRITES
 from tests.conftest import EXAMPLES, Ingested
 from tests.plain import compose_plainly
 from tests.recall import recall, words
@@ -264,7 +264,7 @@ def test_plain_loop_gives_the_same_rows(ingested: Ingested, views: duckdb.DuckDB
     """Ray adds nothing and loses nothing: the operators called one by one give equal rows."""
     listings = discover([str(ingested.corpus)]).listings
     composed = compose_plainly(listings, ingested.config)
-    run_columns = {"run_id", "at", "ingested_at", "write_id", "modified_at"}
+    run_columns = {"run_id", "at", "ingested_at", "modified_at", *WRITES}
     for table in ("assets", *CHILDREN):
         rows = [
             row for item in composed for row in ([item.asset] if table == "assets" else getattr(item, table))
@@ -311,7 +311,7 @@ def test_new_changed_and_touched_files_are_told_apart(ingested: Ingested, tmp_pa
     shutil.copy(ingested.corpus / "lantern-walk-poster.jpg", corpus / "bookshop-receipt.png")
     shutil.copy(ingested.corpus / "bookshop-receipt.png", corpus / "new.png")
     work = planned(corpus, lake, config)
-    assert work.reasons == {"new": 1, "changed": 1, "configuration": 0, "captions": 0, "again": 0}
+    assert {reason: count for reason, count in work.reasons.items() if count} == {"new": 1, "changed": 1}
     assert run_ingest([str(corpus)], lake, config) == 0
     after = Lake(lake).connect()
     assert one(after, "SELECT count(*) FROM assets") == 3
