@@ -93,10 +93,10 @@ def _require_summary(config: Config, cpus: float, gpus: float) -> None:
             f"cluster's {gpus:g} GPUs. Lower resources.summary_workers or resources.summary_gpus."
         )
         raise ConfigError(msg)
-    if workers * use.summary_cpus > cpus + _ROUNDING:
+    if workers * use.summary_cpus + use.probe_cpus > cpus + _ROUNDING:
         msg = (
-            f"{workers} summary workers of resources.summary_cpus={use.summary_cpus:g} want more than "
-            f"{cpus:g} cores. Lower resources.summary_workers or resources.summary_cpus."
+            f"{workers} summary workers of resources.summary_cpus={use.summary_cpus:g} leave too little of "
+            f"{cpus:g} cores to read for them. Lower resources.summary_workers or resources.summary_cpus."
         )
         raise ConfigError(msg)
 
@@ -179,13 +179,14 @@ def _require_embedding(config: Config, cpus: float, gpus: float) -> None:
 
 
 def summary_workers(config: Config, cpus: float, gpus: float) -> int:
-    """Decide how many language models to hold; a server needs one caller, however many cores."""
+    """Decide how many workers write summaries: models, a caller of a server, or pickers of sentences."""
     use, summary = config.resources, config.summary
+    room = cpus - use.probe_cpus  # reading the texts must find room beside them, or nothing ever moves
     if not summary.writes:
-        return 0
+        return _workers(room, use.probe_cpus, 1, 0.0, cpus, gpus)
     if use.summary_workers or summary.engine == "openai":
         return use.summary_workers or 1
-    return _workers(cpus, use.summary_cpus, use.summary_threads, use.summary_gpus, cpus, gpus)
+    return _workers(room, use.summary_cpus, use.summary_threads, use.summary_gpus, cpus, gpus)
 
 
 def _room(config: Config, cpus: float) -> float:

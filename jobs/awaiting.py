@@ -4,7 +4,7 @@ They are in the lake already, without captions and with extractive summaries: pe
 and a run that ends here loses nothing. They count as done when the models have done their part.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -36,21 +36,27 @@ def awaits_summaries(row: AssetRow, version: str) -> bool:
 class Awaiting:
     """What a run has to remember between reading an asset and having a model look at it."""
 
-    def __init__(self, config: Config, files: Iterable[Listing] = ()) -> None:
+    def __init__(self, config: Config) -> None:
         """Begin with nothing.
 
         Args:
             config: Of the run.
-            files: Those that are about to be read.
         """
         self.config = config
         self.held: dict[str, pa.Table] = {}
         """By asset id, rows that belong to the asset and are not worth keeping in the lake."""
-        self._files: Mapping[str, Listing] = {ids.asset_id(file.uri): file for file in files}
+        self._files: dict[str, Listing] = {}
         self._ready: dict[str, Listing] = {}
         self._version = summary_version(config)
         self.unsummarised: dict[str, None] = {}
         """Assets that a language model has still to write about, in order."""
+
+    def expect(self, files: Iterable[Listing]) -> None:
+        """Take note of files that are about to be read, perhaps once more."""
+        for file in files:
+            asset_id = ids.asset_id(file.uri)
+            self._files[asset_id] = file
+            self.held.pop(asset_id, None)
 
     def hold(self, complete: Complete) -> None:
         """Keep those units of an asset that something was wrong with: the lake does not."""
@@ -71,6 +77,7 @@ class Awaiting:
                 self._ready[row.asset_id] = replace(file, content_hash=known[0], known_plan=known[1])
             else:
                 self.held.pop(row.asset_id, None)
+                self._ready.pop(row.asset_id, None)
                 if awaits_summaries(row, self._version):
                     self.unsummarised[row.asset_id] = None
                 else:

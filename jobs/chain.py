@@ -249,7 +249,7 @@ def summarise(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: 
         config: Of the run.
         run_id: Of the run.
     """
-    workers = summary_workers_of(config)
+    workers = summary_workers(config, cluster_cpus(), cluster_gpus())
     dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
     read = RowTask(partial(ReadSources, lake, files_of(lake)), AssetGroup, Sources)
     write = partial(Summariser, config, run_id, workers=workers)
@@ -265,7 +265,7 @@ def mend(groups: Sequence[LookedGroup], lake: Lake, config: Config, run_id: str)
         config: Of the run.
         run_id: Of the run.
     """
-    workers = summary_workers_of(config)
+    workers = summary_workers(config, cluster_cpus(), cluster_gpus())
     dataset: Dataset = ray.data.from_arrow([to_table(LookedGroup, [group]) for group in groups])
     read = RowTask(partial(ReadDoubted, lake, stored_files(lake)), LookedGroup, Doubted)
     write = partial(MendSummaries, config, run_id, workers=workers)
@@ -288,18 +288,12 @@ def _written(
         read.row_out,
         Summarised,
         workers=workers,
-        cpus=use.summary_cpus,
+        # To pick sentences takes no more than to read them.
+        cpus=use.summary_cpus if config.summary.writes else use.probe_cpus,
         gpus=use.summary_gpus if config.summary.writes else 0.0,
         in_flight=1,
     )
     yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
-
-
-def summary_workers_of(config: Config) -> int:
-    """Return how many workers write summaries; picking sentences takes one for each core."""
-    if config.summary.writes:
-        return summary_workers(config, cluster_cpus(), cluster_gpus())
-    return max(1, int(cluster_cpus()))
 
 
 def embed(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: str) -> Iterator[pa.Table]:

@@ -14,7 +14,7 @@ from jobs.caption_pass import Tools
 from jobs.summary_pass import GROUP_ASSETS, Due, SummaryPass, groups_of
 from operators.fan_in import Complete, FanIn
 from operators.lake import Lake
-from operators.mend_summaries import MendSummaries
+from operators.mend_summaries import unmended
 from operators.read_stored import ReadDoubted, stored_files
 from operators.summary_version import text_version
 from operators.unit_store import open_store
@@ -117,10 +117,11 @@ class CloserPass(SummaryPass):
 
     def _mend(self, assets: Sequence[Due]) -> None:
         """Write summaries once more with what was seen, and commit them."""
-        from jobs.chain import summary_workers_of
+        from cluster.resources import summary_workers
+        from cluster.session import cluster_cpus, cluster_gpus
 
         waiting = {item.asset_id: item for item in assets}
-        workers = summary_workers_of(self.tools.config)
+        workers = summary_workers(self.tools.config, cluster_cpus(), cluster_gpus())
         self._mended(groups_of(assets, workers, GROUP_ASSETS[True]), waiting)
         if waiting:
             self.tools.progress.say(f"writing about {len(waiting)} assets again that a lost worker had")
@@ -145,10 +146,9 @@ class CloserPass(SummaryPass):
 
     def _leave(self, asset_ids: Sequence[str]) -> None:
         """Leave assets as they are that no worker survived, with the reason."""
-        mender = MendSummaries(self.tools.config, self.run_id)
         read = ReadDoubted(self.tools.lake, stored_files(self.tools.lake))
         for doubted in read(LookedGroup([self.looked[asset_id] for asset_id in asset_ids])):
-            self._hold(mender.unmended(doubted, _LOST, Reason.LOST))
+            self._hold(unmended(doubted, self.tools.config, self.run_id, _LOST, Reason.LOST))
 
 
 def _grouped(asset_ids: Sequence[str], size: int) -> list[AssetGroup]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from jobs.groups import grouped
 from operators.commit import append_files, mark_embedded
 from operators.embed_text import embedding_version, not_embedded, write_mark
 from operators.lake import Lake, relation
@@ -69,6 +70,8 @@ def due_assets(lake: Lake, config: Config, asset_ids: Sequence[str] | None = Non
         asset_ids: Of those among which to look; null means all.
     """
     version = embedding_version(config)
+    if not version and not lake.files("embeddings"):
+        return []  # as in most lakes; a million assets need not be looked at to know it
     assets = relation("assets", {"assets": lake.files("assets")})
     with lake.bare() as connection:
         rows = connection.execute(
@@ -208,12 +211,4 @@ class _Pass:
 
 def _groups(due: Sequence[Due]) -> list[list[Due]]:
     """Put assets together that are embedded in one call."""
-    groups: list[list[Due]] = []
-    texts = 0
-    for item in due:
-        if not groups or texts + item.texts > _GROUP_TEXTS or len(groups[-1]) >= _GROUP_ASSETS:
-            groups.append([])
-            texts = 0
-        groups[-1].append(item)
-        texts += item.texts
-    return groups
+    return grouped(due, lambda item: item.texts, _GROUP_TEXTS, _GROUP_ASSETS)

@@ -241,7 +241,7 @@ class _Run:
     def _perceive(self, todo: Sequence[Listing], committer: "Committer") -> None:
         """Hand files out: the first of each content, its copies, then with care what was lost."""
         self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
-        self.awaiting = Awaiting(self.config, todo)
+        self.awaiting.expect(todo)
         first, copies = copies_last(todo, self._hashes(todo))
         self._pass(first, committer)
         self._pass(copies, committer)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from jobs.caption_pass import Tools
+from jobs.groups import grouped
 from operators.commit import commit
 from operators.lake import Lake
 from operators.read_sources import ReadSources, files_of
-from operators.summarise import Summariser
+from operators.summarise import unwritten
 from operators.summary_version import summary_version, text_version
 from operators.write import rows_of, write_rows
 from schemas.arrow import from_table
@@ -94,15 +95,7 @@ def groups_of(due: Sequence[Due], workers: int, most: int) -> list[list[Due]]:
         most: Assets of a group.
     """
     clips = max(1, min(GROUP_CLIPS, -(-sum(item.clip_count for item in due) // (2 * workers))))
-    groups: list[list[Due]] = []
-    held = 0
-    for item in due:
-        if not groups or held + item.clip_count > clips or len(groups[-1]) >= most:
-            groups.append([])
-            held = 0
-        groups[-1].append(item)
-        held += item.clip_count
-    return groups
+    return grouped(due, lambda item: item.clip_count, clips, most)
 
 
 class SummaryPass:
@@ -121,9 +114,10 @@ class SummaryPass:
 
     def write(self, due: Sequence[Due]) -> None:
         """Write summaries and commit them, asset by asset."""
-        from jobs.chain import summary_workers_of
+        from cluster.resources import summary_workers
+        from cluster.session import cluster_cpus, cluster_gpus
 
-        workers = summary_workers_of(self.tools.config)
+        workers = summary_workers(self.tools.config, cluster_cpus(), cluster_gpus())
         waiting = {item.asset_id: item for item in due}
         most = GROUP_ASSETS[self.tools.config.summary.writes]
         self._pass(groups_of(due, workers, most), waiting)
@@ -151,10 +145,9 @@ class SummaryPass:
 
     def _give_up(self, asset_ids: list[str]) -> None:
         """Leave assets their extractive summaries that no worker survived, with the reason."""
-        writer = Summariser(self.tools.config, self.run_id)
         read = ReadSources(self.tools.lake, files_of(self.tools.lake))
         for source in read(AssetGroup(asset_ids)):
-            self._take(writer.unwritten(source, _LOST, Reason.LOST))
+            self._take(unwritten(source, self.tools.config, self.run_id, _LOST, Reason.LOST))
 
     def _take(self, done: Summarised) -> None:
         self.tools.progress.summarised()

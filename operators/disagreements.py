@@ -10,7 +10,7 @@ a wrong value that is also shown or said rightly in the same clip, for a correct
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -89,10 +89,16 @@ def find_disagreements(evidence: Sequence[Evidence], language: str | None) -> li
     Returns:
         At most one finding for each value said, in the order of the utterances.
     """
+    # Documents say nothing: their numbers, thousands of them, need not be read.
+    kinds: dict[int, set[Kind]] = defaultdict(set)
+    for item in evidence:
+        kinds[item.clip].add(item.kind)
     values = {
         place: here
         for place, item in enumerate(evidence)
-        if item.kind != Kind.DESCRIBED and (here := _values(item.text, language))
+        if item.kind != Kind.DESCRIBED
+        and {Kind.SAID, Kind.SHOWN} <= kinds[item.clip]
+        and (here := _values(item.text, language))
     }
     words = {place: set(content_words(evidence[place].text, language)) for place in values}
     common = (

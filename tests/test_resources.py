@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.resources import embedding_workers, ocr_workers, require_fit, speech_workers
+from cluster.resources import embedding_workers, ocr_workers, require_fit, speech_workers, summary_workers
 from schemas.config import Config, ConfigError, load_config
 
 
@@ -70,3 +70,32 @@ def test_models_of_pictures_hold_their_share_beside_readers() -> None:
     server = ["embedding.engine=openai", "embedding.model=m"]
     assert embedding_workers(load_config(settings=server), cpus=64, gpus=0) == 1
     assert embedding_workers(Config(), cpus=64, gpus=0) == 0
+
+
+@given(
+    st.integers(1, 256),
+    st.sampled_from(["extractive", "transformers", "openai"]),
+    st.sampled_from([0.25, 0.5, 1.0]),
+    st.integers(1, 4),
+)
+def test_texts_can_be_read_beside_those_who_write(cpus: int, engine: str, share: float, threads: int) -> None:
+    """Workers that held all cores would wait without end for what they are to write about."""
+    settings = [f"summary.engine={engine}", f"resources.summary_cpus={share}"]
+    config = load_config("embedded", None, [*settings, f"resources.summary_threads={threads}"])
+    use, workers = config.resources, summary_workers(config, cpus, 0)
+    each = use.summary_cpus if config.summary.writes else use.probe_cpus
+    fits = workers * each + use.probe_cpus <= cpus + 1e-9
+    assert workers >= 1
+    assert fits or (cpus, share) == (1, 1.0)
+    if fits:
+        require_fit(config, cpus, 0)
+    else:
+        with pytest.raises(ConfigError, match="summary"):
+            require_fit(config, cpus, 0)
+
+
+def test_writers_that_leave_no_room_are_refused() -> None:
+    """By the names of the settings."""
+    settings = ["summary.engine=transformers", "resources.summary_workers=2", "resources.summary_cpus=1"]
+    with pytest.raises(ConfigError, match=r"2 summary workers of .*summary_cpus=1 leave too little"):
+        require_fit(load_config("embedded", None, settings), 2, 0)
