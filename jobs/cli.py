@@ -484,7 +484,7 @@ def models_pull(
         typer.Option(
             "--engine",
             metavar="NAME",
-            help="faster-whisper (default) or transformers; with --vision, transformers or vllm.",
+            help="faster-whisper (default) or transformers; with --vision, --summary: transformers or vllm.",
         ),
     ] = None,
     revision: Annotated[
@@ -495,13 +495,11 @@ def models_pull(
 
     Exit code 1 when it could not be fetched.
     """
-    from jobs.models import run_embedding_pull, run_models_pull, run_summary_pull
+    from jobs.models import run_models_pull
 
-    if summary:
-        raise typer.Exit(run_summary_pull(name, revision=revision))
-    if embedding:
-        raise typer.Exit(run_embedding_pull(name, revision=revision))
-    raise typer.Exit(run_models_pull(name, vision=vision, engine=engine, revision=revision))
+    chosen = {"summary": summary, "embedding": embedding, "vision": vision}
+    use = next((section for section, wanted in chosen.items() if wanted), "speech")
+    raise typer.Exit(run_models_pull(name, use, engine=engine, revision=revision))
 
 
 def main() -> None:

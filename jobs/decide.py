@@ -7,24 +7,24 @@ import getpass
 import sys
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from jobs.output import EXIT_OK
+from jobs.output import EXIT_OK, one_line
+from operators.asset_text import asset_text
 from operators.claim import Claim
 from operators.commit import append_files, commit
-from operators.decisions import ACCEPT, EDIT, REJECT, Place
+from operators.decisions import ACCEPT, EDIT, STATES, Place
 from operators.evidence import CLOSER_LOOK
-from operators.lake import Lake, live_writes, relation
-from operators.read_sources import ReadSources, files_of, rows_of_table
-from operators.stored_results import stored_results, stored_text
+from operators.lake import Lake
+from operators.read_stored import ReadStored, stored_files
+from operators.stored_results import stored_results
 from operators.summary_rows import DISAGREEMENT, SOURCE_CHANGED, Stamp, SummaryRows, summary_rows
 from operators.write import rows_of, write_rows
 from schemas import ids
 from schemas.config import ConfigError
-from schemas.summary_work import AssetGroup, Sources
-from schemas.tables import TABLES, CitationRow, DecisionRow, FailureRow, ReviewRow
+from schemas.summary_work import AssetGroup, Stored
+from schemas.tables import DecisionRow, ReviewRow
 
 _LONGEST = 1500
 """Characters of an edited sentence; a summary of an asset has as many."""
@@ -34,16 +34,6 @@ _TABLES = ("segments", "clips", "citations", "reviews", "failures")
 
 class ReviewError(ConfigError):
     """A decision cannot be taken; the message says what was wanted, found and to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What the lake holds of an asset's summaries."""
-
-    source: Sources
-    citations: list[CitationRow]
-    reviews: list[ReviewRow]
-    failures: list[FailureRow]
 
 
 def run_decide(
@@ -74,17 +64,17 @@ def run_decide(
     lake.require()
     by = by or getpass.getuser()
     with Claim(lake, f"review-{uuid.uuid4().hex[:8]}", what="review") as claim:
-        found = [_find(lake, each) for each in review_ids]
-        for asset_id in dict.fromkeys(row.asset_id for row in found):
-            stored = _stored(lake, asset_id)
-            rows = [row for row in found if row.asset_id == asset_id]
+        found = dict.fromkeys(_find(lake, each) for each in review_ids)
+        for asset_id in dict.fromkeys(asset_id for asset_id, _ in found):
+            (stored,) = ReadStored(lake, stored_files(lake))(AssetGroup([asset_id]))
+            rows = [row for row in stored.reviews if (asset_id, row.review_id) in found]
             decisions = [_decision(row, decision, text, stored, by) for row in rows]
             claim.check()
-            # The decision first: should the rest be lost, the next run applies it.
+            # The decision first: should the rest be lost, it holds from the next writing of the summaries on.
             append_files(lake, rows_of([write_rows(lake, "decisions", decisions)]))
             _rewrite(lake, stored, decisions)
-    for row in found:
-        sys.stderr.write(f"{decision}ed {row.review_id[:12]}: {row.text}\n")
+            for row in rows:
+                sys.stderr.write(f"{STATES[decision]} {row.review_id[:12]}: {one_line(row.text)}\n")
     return EXIT_OK
 
 
@@ -103,38 +93,19 @@ def _check(decision: str, review_ids: Sequence[str], text: str | None) -> None:
         raise ReviewError(msg)
 
 
-def _find(lake: Lake, beginning: str) -> ReviewRow:
-    """Find the review whose id begins so."""
-    rows = _rows(lake, "reviews", "starts_with(review_id, ?)", beginning)
+def _find(lake: Lake, beginning: str) -> tuple[str, str]:
+    """Find the review whose id begins so; return the asset and the id."""
+    with lake.connect() as connection:
+        sql = "SELECT asset_id, review_id FROM reviews WHERE starts_with(review_id, ?)"
+        rows = connection.execute(sql, [beginning]).fetchall()
     if len(rows) != 1:
         what = "none has such an id" if not rows else f"{len(rows)} begin so"
         msg = f"Wanted one review {beginning!r}; {what}. gloss review --all lists them."
         raise ReviewError(msg)
-    row: ReviewRow = rows[0]
-    return row
+    return rows[0]
 
 
-def _stored(lake: Lake, asset_id: str) -> _Stored:
-    (source,) = ReadSources(lake, files_of(lake))(AssetGroup([asset_id]))
-    read = {
-        name: _rows(lake, name, "asset_id = ?", asset_id) for name in ("citations", "reviews", "failures")
-    }
-    failures = [row for row in read["failures"] if row.write_id == source.asset.summary_write_id]
-    return _Stored(source, read["citations"], read["reviews"], failures)
-
-
-def _rows(lake: Lake, table: str, condition: str, value: str) -> list[Any]:
-    files = {name: lake.files(name) for name in (table, "assets")}
-    sql = (
-        f"SELECT * FROM {relation(table, files)} WHERE {condition} "
-        f"AND write_id IN ({live_writes(relation('assets', files))})"
-    )
-    with lake.bare() as connection:
-        found = connection.sql(sql, params=[value]).to_arrow_table()
-    return rows_of_table(TABLES[table], found)
-
-
-def _decision(row: ReviewRow, decision: str, text: str | None, stored: _Stored, by: str) -> DecisionRow:
+def _decision(row: ReviewRow, decision: str, text: str | None, stored: Stored, by: str) -> DecisionRow:
     """Write a decision down, with what it makes of the summary."""
     if row.reason == DISAGREEMENT and decision == EDIT:
         msg = (
@@ -165,9 +136,9 @@ def _decision(row: ReviewRow, decision: str, text: str | None, stored: _Stored, 
     )
 
 
-def _edited(row: ReviewRow, edited: str, stored: _Stored) -> list[str]:
+def _edited(row: ReviewRow, edited: str, stored: Stored) -> list[str]:
     """Put a sentence in the place of another, or where that would stand."""
-    results = stored_results(stored_text(stored.source), stored.citations, stored.reviews)
+    results = stored_results(asset_text(stored.sources, looked=True), stored.citations, stored.reviews)
     result = results.get(Place(row.level, row.segment, row.clip))
     sentences = [item.text for item in result.sentences] if result else []
     # What stands there may be an edit before this one.
@@ -178,10 +149,10 @@ def _edited(row: ReviewRow, edited: str, stored: _Stored) -> list[str]:
     return [*sentences[:at], edited, *sentences[at:]]
 
 
-def _rewrite(lake: Lake, stored: _Stored, decisions: Sequence[DecisionRow]) -> None:
+def _rewrite(lake: Lake, stored: Stored, decisions: Sequence[DecisionRow]) -> None:
     """Write the summaries of an asset anew, decisions applied."""
-    source = replace(stored.source, decisions=[*stored.source.decisions, *decisions])
-    text = stored_text(source)
+    source = replace(stored.sources, decisions=[*stored.sources.decisions, *decisions])
+    text = asset_text(source, looked=True)
     asset = source.asset
     stamp = Stamp(
         asset.summary_version,
@@ -196,6 +167,3 @@ def _rewrite(lake: Lake, stored: _Stored, decisions: Sequence[DecisionRow]) -> N
     looked = [replace(row, write_id=stamp.write_id) for row in source.sentences if row.source == CLOSER_LOOK]
     files.append(write_rows(lake, "sentences", looked))
     commit(lake, [rows.asset], rows_of(files))
-
-
-__all__ = ["ACCEPT", "EDIT", "REJECT", "ReviewError", "run_decide"]

@@ -14,13 +14,13 @@ import pyarrow as pa
 from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
 from operators.evidence import CLOSER_LOOK
 from operators.fan_in import Complete, Header, looks
-from operators.summarise import CAUGHT, QUESTIONS, REWRITTEN, WITHDRAWN
+from operators.summarise import CAUGHT, REWRITTEN, WITHDRAWN
 from schemas.media import UnitKind
 from schemas.perception import Cost
 from schemas.summary_work import Summarised
 from schemas.tables import AssetRow, Count, StageCost
 
-_COUNTED = (INPUT_TOKENS, OUTPUT_TOKENS, QUESTIONS, CAUGHT, REWRITTEN, WITHDRAWN)
+_COUNTED = (INPUT_TOKENS, OUTPUT_TOKENS, CAUGHT, REWRITTEN, WITHDRAWN)
 """Costs that are a number of tokens or sentences, and no time."""
 
 

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from jobs.ledger import Ledger
 from operators.lake import Lake
-from operators.summarise import CAUGHT, QUESTIONS, REWRITTEN, WITHDRAWN
+from operators.summarise import CAUGHT, REWRITTEN, WITHDRAWN
+from schemas.failure import Stage
 from schemas.tables import RunRow
 
 _FAILURES_SHOWN = 8
@@ -69,8 +70,8 @@ def report(
         )
     if run.captions:
         console.print(_looked(run), markup=False)
-    if ledger.totals[QUESTIONS]:
-        console.print(_written(ledger), markup=False)
+    if asked := sum(stage.items for stage in run.stages if stage.stage == Stage.SUMMARISE):
+        console.print(_written(ledger, asked), markup=False)
     console.print(f"Lake: {lake_uri}", markup=False)
     console.print(
         f'Next: gloss query "SELECT kind, title, summary FROM assets" --lake {lake_uri}', markup=False
@@ -103,10 +104,10 @@ def _looked(run: RunRow) -> str:
     )
 
 
-def _written(ledger: Ledger) -> str:
+def _written(ledger: Ledger, asked: int) -> str:
     totals = ledger.totals
     return (
-        f"Written: {totals[QUESTIONS]} questions for summaries; {totals[CAUGHT]} sentences without support "
+        f"Written: {asked} questions for summaries; {totals[CAUGHT]} sentences without support "
         f"are in reviews, {totals[REWRITTEN]} were mended, {totals[WITHDRAWN]} taken back"
     )
 

@@ -14,7 +14,8 @@ from operators.extract import Candidate
 from operators.summaries import Statement
 from operators.words import words
 from schemas import ids
-from schemas.box import Box
+from schemas.box import box_of
+from schemas.summary_work import Sources
 from schemas.tables import AssetRow, ClipRow, DecisionRow, SegmentRow, SentenceRow
 
 
@@ -84,38 +85,29 @@ class AssetText:
         return ids.digest("source", *(part for item in statements for part in (item.source, item.text)))
 
 
-def statements_of(rows: Sequence[SentenceRow], clip_count: int) -> list[list[Statement]]:
-    """Read the sentences of each clip back from rows, but for those of a closer look.
+def asset_text(sources: Sources, *, looked: bool = False) -> AssetText:
+    """Put together what the summaries of an asset rest on.
 
     Args:
-        rows: Of one asset, in any order.
-        clip_count: How many clips it has.
+        sources: What the lake holds of it.
+        looked: Whether to take along what came of looking closer.
     """
-    statements: list[list[Statement]] = [[] for _ in range(clip_count)]
-    for row in sorted(rows, key=lambda row: row.sentence):
-        if row.source != CLOSER_LOOK:
-            statements[row.clip].append(_statement(row))
-    return statements
-
-
-def looked_of(rows: Sequence[SentenceRow]) -> list[Statement]:
-    """Read back what came of looking closer.
-
-    Args:
-        rows: Of one asset, in any order.
-    """
-    looked = (row for row in rows if row.source == CLOSER_LOOK)
-    return [_statement(row) for row in sorted(looked, key=lambda row: row.sentence)]
+    statements: list[list[Statement]] = [[] for _ in sources.clips]
+    closer: list[Statement] = []
+    for row in sorted(sources.sentences, key=lambda row: row.sentence):
+        (closer if row.source == CLOSER_LOOK else statements[row.clip]).append(_statement(row))
+    return AssetText(
+        sources.asset,
+        sources.segments,
+        sources.clips,
+        statements,
+        sources.decisions,
+        closer if looked else [],
+    )
 
 
 def _statement(row: SentenceRow) -> Statement:
     candidate = Candidate(row.text, row.form, tuple(words(row.text)))
     return Statement(
-        candidate, row.source, row.clip, row.time_seconds, row.until_seconds, row.page, _box(row)
+        candidate, row.source, row.clip, row.time_seconds, row.until_seconds, row.page, box_of(row)
     )
-
-
-def _box(row: SentenceRow) -> Box | None:
-    if row.x0 is None or row.y0 is None or row.x1 is None or row.y1 is None:
-        return None
-    return Box(row.x0, row.y0, row.x1, row.y1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from operators.evidence import Evidence, kind_of
 from operators.summaries import Statement
+from schemas.box import corners
 from schemas.tables import CitationRow
 
 
@@ -73,10 +74,7 @@ def citation_rows(
             time_seconds=item.time_seconds,
             until_seconds=item.until_seconds,
             page=item.page,
-            x0=item.box.x0 if item.box else None,
-            y0=item.box.y0 if item.box else None,
-            x1=item.box.x1 if item.box else None,
-            y1=item.box.y1 if item.box else None,
+            **corners(item.box),
             write_id=write_id,
         )
         for place, sentence in enumerate(sentences)

@@ -16,12 +16,12 @@ from operators.compose_captions import captions_of, is_base, with_captions
 from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
 from operators.draft import Draft, UtteranceDraft
-from operators.evidence import kind_of
 from operators.extractive import extractive
 from operators.frame_rows import frame_rows
 from operators.language import detect_language
 from operators.reproduce import reproduce
 from operators.segment import Segment
+from operators.sentence_rows import sentence_rows
 from operators.summary_rows import Stamp as SummaryStamp
 from operators.summary_rows import summary_rows
 from operators.titles import file_title, metadata_title
@@ -165,7 +165,13 @@ def compose(
         utterances=[_utterance_row(item, stamp) for item in draft.utterances],
         page_tables=_table_rows(draft, captions, stamp),
         embeddings=frame_rows(units, summaries.clips, stamp.write_id, config.embedding),
-        sentences=_sentence_rows(draft, stamp),
+        sentences=sentence_rows(
+            (statement for clip in draft.clips for statement in clip.statements),
+            0,
+            asset_id=stamp.asset_id,
+            version=stamp.version,
+            write_id=stamp.write_id,
+        ),
         citations=summaries.citations,
         reviews=summaries.reviews,
         failures=failures,
@@ -491,31 +497,6 @@ def _utterance_row(placed: UtteranceDraft, stamp: _Stamp) -> UtteranceRow:
         doubts=utterance.doubts,
         write_id=stamp.write_id,
     )
-
-
-def _sentence_rows(draft: Draft, stamp: _Stamp) -> list[SentenceRow]:
-    statements = [statement for clip in draft.clips for statement in clip.statements]
-    return [
-        SentenceRow(
-            asset_id=stamp.asset_id,
-            version=stamp.version,
-            clip=item.clip,
-            sentence=index,
-            kind=kind_of(item.source),
-            text=item.text,
-            form=item.candidate.form,
-            source=item.source,
-            time_seconds=item.time_seconds,
-            until_seconds=item.until_seconds,
-            page=item.page,
-            x0=item.box.x0 if item.box else None,
-            y0=item.box.y0 if item.box else None,
-            x1=item.box.x1 if item.box else None,
-            y1=item.box.y1 if item.box else None,
-            write_id=stamp.write_id,
-        )
-        for index, item in enumerate(statements)
-    ]
 
 
 def _failure_row(

@@ -13,7 +13,7 @@ class Kind(StrEnum):
     """It was read on a screen or page."""
     SAID = "said"
     DESCRIBED = "described"
-    """A vision-language model said it of a picture: evidence of the third rank."""
+    """A vision-language model said it of a picture."""
 
 
 @dataclass(frozen=True, slots=True)

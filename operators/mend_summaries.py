@@ -4,31 +4,28 @@ What was seen becomes evidence beside all other. A sentence that it bears out, a
 more, enters its summary and leaves the reviews; any other stays in review, with what was seen.
 """
 
-import traceback
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from operators.ask_text import Asker
-from operators.asset_text import AssetText
+from operators.asset_text import AssetText, asset_text
 from operators.closer_look import doubts_of, mended, seen
 from operators.decisions import Place
-from operators.evidence import CLOSER_LOOK, Kind
 from operators.outline import LEVELS, Model, writer_of
-from operators.stored_results import stored_results, stored_text
+from operators.sentence_rows import sentence_rows
+from operators.stored_results import stored_results
 from operators.summaries import Statement
-from operators.summarise import REWRITTEN, Spent, drive, model_of
+from operators.summarise import REWRITTEN, Spent, drive, model_of, stamp_of, summarised
 from operators.summary_rows import Result, Stamp, summary_rows
 from operators.summary_version import summary_version
 from operators.text_isolated import text_engine
+from operators.together import together
 from operators.write_summary import Asking, Written
-from schemas import ids
 from schemas.config import Config
 from schemas.failure import Failure, Reason, Stage
 from schemas.perception import Cost
 from schemas.summary_work import Doubted, Summarised
-from schemas.tables import AssetRow, FailureRow, SentenceRow
+from schemas.tables import AssetRow, FailureRow
 
 
 @dataclass(slots=True)
@@ -58,36 +55,17 @@ class MendSummaries:
         Raises:
             ConfigError: A prompt cannot be used.
         """
-        self._settings = config.summary
+        self._config = config
         self._run_id = run_id
-        self._version = summary_version(config)
         self.asker = asker or Asker(config, text_engine(config, workers))
         self._model: Model = model_of(config.summary, self.asker)
 
     def __call__(self, doubted: list[Doubted]) -> list[Summarised]:
-        """Mend the summaries of some assets."""
-        try:
-            return self._mend(doubted)
-        except Exception as error:  # the boundary that keeps one asset from taking others along
-            if len(doubted) > 1:
-                return [self([item])[0] for item in doubted]
-            traceback.print_exc()
-            return [self.unmended(doubted[0], f"{type(error).__name__}: {error}. Please report this.")]
+        """Mend the summaries of some assets; an error of ours costs the asset it is met with."""
+        return together(doubted, self._mend, self._give_up)
 
-    def unmended(self, doubted: Doubted, message: str, reason: Reason = Reason.INTERNAL) -> Summarised:
-        """Leave an asset its summaries, with a failure that says why.
-
-        Args:
-            doubted: The asset.
-            message: What was wanted, found and to do.
-            reason: Of the failure.
-        """
-        stored, looked = doubted.stored, doubted.looked
-        failure = Failure(Stage.SUMMARISE, reason, f"Closer look: {message}")
-        doubted = replace(doubted, looked=replace(looked, answers=[], failures=[*looked.failures, failure]))
-        text = stored_text(stored.sources)
-        results = stored_results(text, stored.citations, stored.reviews)
-        return self._finished(_UnderWay(doubted, text, results, {}, Spent()), results, 0)
+    def _give_up(self, doubted: Doubted, message: str) -> Summarised:
+        return unmended(doubted, self._config, self._run_id, message)
 
     def close(self) -> None:
         """Release the model."""
@@ -102,10 +80,9 @@ class MendSummaries:
 
     def _begin(self, doubted: Doubted) -> _UnderWay:
         """Let what was seen be evidence, and check again what it was looked for."""
-        stored = doubted.stored
-        text = stored_text(stored.sources)
-        results = stored_results(text, stored.citations, stored.reviews)
-        doubts = doubts_of(text, results, stored.reviews)
+        asset = _under_way(doubted)
+        text = asset.text
+        doubts = doubts_of(text, asset.results, doubted.stored.reviews)
         found = seen(text, {item.look: item.text for item in doubted.looked.answers}, doubts)
         places: dict[int, range] = {}
         at, looked = len(text.evidence), list[Statement](text.looked)
@@ -114,17 +91,17 @@ class MendSummaries:
             at += len(statements)
             looked += statements
         if not found:
-            return _UnderWay(doubted, text, results, {}, Spent())
-        text = replace(text, looked=looked)
-        writer = writer_of(text, self._settings, self._model)
-        askings = {
+            return asset
+        asset.text = text = replace(text, looked=looked)
+        writer = writer_of(text, self._config.summary, self._model)
+        asset.askings = {
             (doubt.place, doubt.item.text): writer.again(
                 doubt.item, places[doubt.look], text.clips_of(doubt.place.level, doubt.place.index)
             )
             for doubt in doubts
             if doubt.look in places
         }
-        return _UnderWay(doubted, text, results, askings, Spent())
+        return asset
 
     def _finish(self, asset: _UnderWay, outcomes: Mapping[tuple[Place, str], Written]) -> Summarised:
         prompts = self._model.prompts
@@ -133,57 +110,51 @@ class MendSummaries:
             for level in LEVELS
         }
         count = sum(outcome.rewritten for outcome in outcomes.values())
-        return self._finished(asset, mended(asset.results, outcomes, by), count)
-
-    def _finished(self, asset: _UnderWay, results: Mapping[Place, Result], count: int) -> Summarised:
-        stored, text = asset.doubted.stored, asset.text
-        row = stored.sources.asset
-        stamp = Stamp(
-            self._version,
-            ids.digest("summaries", row.summary_write_id, self._version, self._run_id),
-            self._run_id,
-            datetime.now(UTC),
-        )
-        failures = [_failure(row, item, stamp) for item in asset.doubted.looked.failures]
-        rows = summary_rows(text, results, stamp, carried=[*stored.failures, *failures])
-        counted = Counter({REWRITTEN: count})
-        return Summarised(
-            rows.asset,
-            rows.segments,
-            rows.clips,
-            rows.citations,
-            rows.reviews,
-            rows.failures,
-            [*asset.spent.costs(), *(Cost(name, 0.0, items) for name, items in counted.items())],
-            sentences=_sentences(text, stamp),
-            known_failures=len(stored.failures),
-        )
+        return _finished(asset, mended(asset.results, outcomes, by), self._config, self._run_id, count)
 
 
-def _sentences(text: AssetText, stamp: Stamp) -> list[SentenceRow]:
-    """Write what was seen as sentences of the asset, after all others."""
-    first = sum(len(statements) for statements in text.statements)
-    return [
-        SentenceRow(
-            asset_id=text.asset.asset_id,
-            version=text.asset.version,
-            clip=item.clip,
-            sentence=index,
-            kind=Kind.DESCRIBED,
-            text=item.text,
-            form=item.candidate.form,
-            source=CLOSER_LOOK,
-            time_seconds=item.time_seconds,
-            until_seconds=item.until_seconds,
-            page=item.page,
-            x0=None,
-            y0=None,
-            x1=None,
-            y1=None,
-            write_id=stamp.write_id,
-        )
-        for index, item in enumerate(text.looked, first)
-    ]
+def unmended(
+    doubted: Doubted, config: Config, run_id: str, message: str, reason: Reason = Reason.INTERNAL
+) -> Summarised:
+    """Leave an asset its summaries, with a failure that says why; no model is asked.
+
+    Args:
+        doubted: The asset.
+        config: Of the run.
+        run_id: Of the run.
+        message: What was wanted, found and to do.
+        reason: Of the failure.
+    """
+    failure = Failure(Stage.SUMMARISE, reason, f"Closer look: {message}")
+    looked = replace(doubted.looked, answers=[], failures=[*doubted.looked.failures, failure])
+    asset = _under_way(replace(doubted, looked=looked))
+    return _finished(asset, asset.results, config, run_id, 0)
+
+
+def _under_way(doubted: Doubted) -> _UnderWay:
+    """Read an asset back, with what came of looking closer before."""
+    stored = doubted.stored
+    text = asset_text(stored.sources, looked=True)
+    return _UnderWay(doubted, text, stored_results(text, stored.citations, stored.reviews), {}, Spent())
+
+
+def _finished(
+    asset: _UnderWay, results: Mapping[Place, Result], config: Config, run_id: str, count: int
+) -> Summarised:
+    stored, text = asset.doubted.stored, asset.text
+    row = stored.sources.asset
+    stamp = stamp_of(row, summary_version(config), run_id)
+    failures = [_failure(row, item, stamp) for item in asset.doubted.looked.failures]
+    rows = summary_rows(text, results, stamp, carried=[*stored.failures, *failures])
+    looked = sentence_rows(
+        text.looked,
+        sum(map(len, text.statements)),
+        asset_id=row.asset_id,
+        version=row.version,
+        write_id=stamp.write_id,
+    )
+    done = summarised(rows, [*asset.spent.costs(), Cost(REWRITTEN, 0.0, count)])
+    return replace(done, sentences=looked, known_failures=len(stored.failures))
 
 
 def _failure(row: AssetRow, failure: Failure, stamp: Stamp) -> FailureRow:

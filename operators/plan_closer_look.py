@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from operators.asset_text import asset_text
 from operators.closer_look import doubts_of
 from operators.closer_pictures import plan_look
 from operators.probe import Probe
 from operators.prompts import CHECK
 from operators.read_stored import ReadStored
-from operators.stored_results import stored_results, stored_text
+from operators.stored_results import stored_results
 from operators.survey import tools_of
 from operators.unit_store import UnitStore
 from schemas.config import Config
@@ -67,7 +68,7 @@ class PlanCloserLook:
 
     def _looks(self, stored: Stored) -> list[Look | None]:
         """Plan all looks, each once; null for those that cannot be shown."""
-        text = stored_text(stored.sources)
+        text = asset_text(stored.sources, looked=True)
         results = stored_results(text, stored.citations, stored.reviews)
         tools = tools_of(self._config.vision)
         looks: dict[int, Look | None] = {}

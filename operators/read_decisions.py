@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from operators.lake import Lake, relation
-from operators.read_sources import rows_of_table
+from operators.live_rows import rows_of_table
 from schemas.tables import DecisionRow
 
 

@@ -1,18 +1,11 @@
 """Read back from the lake what summaries are written from: no source file is opened."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable
 
-import duckdb
-import pyarrow as pa
-
-from operators.lake import Lake, live_writes, quote, relation
-from schemas.arrow import arrow_schema, from_table
+from operators.lake import Lake
+from operators.live_rows import read_live
 from schemas.summary_work import AssetGroup, Sources
-from schemas.tables import TABLES
-
-Row = TypeVar("Row")
+from schemas.tables import AssetRow, ClipRow, DecisionRow, SegmentRow, SentenceRow
 
 _TABLES = ("assets", "segments", "clips", "sentences", "decisions")
 
@@ -32,41 +25,23 @@ class ReadSources:
 
     def __call__(self, group: AssetGroup) -> Iterable[Sources]:
         """Read some assets; those that are gone meanwhile are left out."""
+        ids, files = group.asset_ids, self._files
         with self._lake.bare() as connection:
-            read = {name: self._rows(connection, name, group.asset_ids) for name in _TABLES}
-        for asset in read["assets"].get("", []):
-            mine: dict[str, list[Any]] = {name: read[name].get(asset.asset_id, []) for name in _TABLES}
+            assets = read_live(connection, AssetRow, files, ids)
+            segments = read_live(connection, SegmentRow, files, ids)
+            clips = read_live(connection, ClipRow, files, ids)
+            sentences = read_live(connection, SentenceRow, files, ids)
+            decisions = read_live(connection, DecisionRow, files, ids)
+        for asset_id, (asset,) in assets.items():
             yield Sources(
                 asset,
-                sorted(mine["segments"], key=lambda row: row.segment),
-                sorted(mine["clips"], key=lambda row: row.clip),
-                mine["sentences"],
-                sorted(mine["decisions"], key=lambda row: (row.decided_at, row.decision_id)),
+                sorted(segments.get(asset_id, []), key=lambda row: row.segment),
+                sorted(clips.get(asset_id, []), key=lambda row: row.clip),
+                sentences.get(asset_id, []),
+                sorted(decisions.get(asset_id, []), key=lambda row: (row.decided_at, row.decision_id)),
             )
-
-    def _rows(
-        self, connection: duckdb.DuckDBPyConnection, name: str, asset_ids: Sequence[str]
-    ) -> dict[str, list[Any]]:
-        """Read the live rows of some assets by asset; assets themselves under an empty key."""
-        # Spelled out, so that DuckDB passes by parts of files that hold none of them.
-        wanted = f"asset_id IN ({', '.join(map(quote, asset_ids))})"
-        source = f"SELECT * FROM {relation(name, self._files)} WHERE {wanted}"
-        if name in ("segments", "clips", "sentences"):
-            assets = f"(SELECT * FROM {relation('assets', self._files)} WHERE {wanted})"
-            source += f" AND write_id IN ({live_writes(assets)})"
-        found = connection.sql(f"{source} ORDER BY asset_id").to_arrow_table()
-        rows: dict[str, list[Any]] = defaultdict(list)
-        read: list[Any] = rows_of_table(TABLES[name], found)
-        for row in read:
-            rows["" if name == "assets" else row.asset_id].append(row)
-        return rows
 
 
 def files_of(lake: Lake) -> dict[str, list[str]]:
     """List the files of the tables that summaries are written from."""
     return {name: lake.files(name) for name in _TABLES}
-
-
-def rows_of_table(row: type[Row], table: pa.Table) -> list[Row]:
-    """Read rows out of what DuckDB gives, in the types they are stored in."""
-    return from_table(row, table.select(arrow_schema(row).names).cast(arrow_schema(row)))

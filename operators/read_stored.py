@@ -1,13 +1,12 @@
 """Read back from the lake an asset together with its summaries, their citations, reviews and failures."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from operators.lake import Lake, live_writes, relation
-from operators.read_sources import ReadSources, files_of, rows_of_table
+from operators.lake import Lake
+from operators.live_rows import read_live
+from operators.read_sources import ReadSources, files_of
 from schemas.summary_work import AssetGroup, Doubted, LookedGroup, Stored
-from schemas.tables import TABLES
+from schemas.tables import CitationRow, FailureRow, ReviewRow
 
 _SUMMARIES = ("citations", "reviews", "failures")
 
@@ -33,29 +32,15 @@ class ReadStored:
 
     def __call__(self, group: AssetGroup) -> Iterator[Stored]:
         """Read some assets; those that are gone meanwhile are left out."""
-        read = {name: self._rows(name, group.asset_ids) for name in _SUMMARIES}
-        for sources in self._sources(group):
-            asset = sources.asset
-            failures = [
-                row for row in read["failures"][asset.asset_id] if row.write_id == asset.summary_write_id
-            ]
-            yield Stored(
-                sources, read["citations"][asset.asset_id], read["reviews"][asset.asset_id], failures
-            )
-
-    def _rows(self, name: str, asset_ids: Sequence[str]) -> dict[str, list[Any]]:
-        assets = f"(SELECT * FROM {relation('assets', self._files)} WHERE list_contains($ids, asset_id))"
-        sql = (
-            f"SELECT * FROM {relation(name, self._files)} WHERE list_contains($ids, asset_id) "
-            f"AND write_id IN ({live_writes(assets)})"
-        )
+        ids, files = group.asset_ids, self._files
         with self._lake.bare() as connection:
-            found = connection.execute(sql, {"ids": list(asset_ids)}).to_arrow_table()
-        rows: dict[str, list[Any]] = defaultdict(list)
-        read: list[Any] = rows_of_table(TABLES[name], found)
-        for row in read:
-            rows[row.asset_id].append(row)
-        return rows
+            citations = read_live(connection, CitationRow, files, ids)
+            reviews = read_live(connection, ReviewRow, files, ids)
+            failures = read_live(connection, FailureRow, files, ids)
+        for sources in self._sources(group):
+            asset_id, write_id = sources.asset.asset_id, sources.asset.summary_write_id
+            mine = [row for row in failures.get(asset_id, []) if row.write_id == write_id]
+            yield Stored(sources, citations.get(asset_id, []), reviews.get(asset_id, []), mine)
 
 
 class ReadDoubted:

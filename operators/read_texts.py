@@ -1,17 +1,14 @@
 """Read back from the lake the texts that get vectors: no source file is opened."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
 
 from operators.embed_text import texts_of
-from operators.lake import Lake, live_writes, quote, relation
-from operators.read_sources import rows_of_table
+from operators.lake import Lake
+from operators.live_rows import read_live
 from schemas.embedding_work import AssetTexts
 from schemas.failure import Stage
 from schemas.summary_work import AssetGroup
-from schemas.tables import AssetRow, ClipRow, SegmentRow
-
-Row = TypeVar("Row")
+from schemas.tables import AssetRow, ClipRow, FailureRow, SegmentRow
 
 TABLES = ("assets", "segments", "clips", "failures")
 
@@ -31,36 +28,22 @@ class ReadTexts:
 
     def __call__(self, group: AssetGroup) -> Iterator[AssetTexts]:
         """Read some assets; those that are gone meanwhile are left out."""
+        ids, files = group.asset_ids, self._files
         with self._lake.bare() as connection:
-            chosen = f"(SELECT * FROM {relation('assets', self._files)} WHERE list_contains($ids, asset_id))"
-            values = {"ids": group.asset_ids}
-
-            def live(name: str) -> str:
-                return (
-                    f"SELECT * FROM {relation(name, self._files)} WHERE list_contains($ids, asset_id) "
-                    f"AND write_id IN ({live_writes(chosen)})"
-                )
-
-            def rows(row: type[Row], query: str) -> list[Row]:
-                return rows_of_table(row, connection.sql(query, params=values).to_arrow_table())
-
-            assets = rows(AssetRow, f"SELECT * FROM {chosen} ORDER BY asset_id")
-            segments, clips = rows(SegmentRow, live("segments")), rows(ClipRow, live("clips"))
-            failed = connection.execute(
-                f"SELECT asset_id, write_id, count(*) FROM ({live('failures')}) "
-                f"WHERE stage = {quote(Stage.EMBED)} GROUP BY ALL",
-                values,
-            ).fetchall()
-        before = {(asset_id, write_id): count for asset_id, write_id, count in failed}
-        for asset in assets:
+            assets = read_live(connection, AssetRow, files, ids)
+            segments = read_live(connection, SegmentRow, files, ids)
+            clips = read_live(connection, ClipRow, files, ids)
+            failures = read_live(connection, FailureRow, files, ids)
+        for asset_id, (asset,) in assets.items():
+            before = sum(
+                row.stage == Stage.EMBED and row.write_id == asset.embedding_write_id
+                for row in failures.get(asset_id, [])
+            )
             yield AssetTexts(
-                asset_id=asset.asset_id,
+                asset_id=asset_id,
                 version=asset.version,
                 uri=asset.uri,
                 summary_write_id=asset.summary_write_id,
-                failure_count=asset.failure_count - before.get((asset.asset_id, asset.embedding_write_id), 0),
-                texts=texts_of(
-                    [row for row in segments if row.asset_id == asset.asset_id],
-                    [row for row in clips if row.asset_id == asset.asset_id],
-                ),
+                failure_count=asset.failure_count - before,
+                texts=texts_of(segments.get(asset_id, []), clips.get(asset_id, [])),
             )

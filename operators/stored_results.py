@@ -3,29 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from operators.asset_text import AssetText, looked_of, statements_of
+from operators.asset_text import AssetText
 from operators.citations import Cited
 from operators.decisions import Place
 from operators.evidence import Evidence, Kind, kind_of
 from operators.summary_rows import FALLBACK, KEY_POINT, Result
 from operators.write_summary import Action, Doubtful, Reason
-from schemas.box import Box
-from schemas.summary_work import Sources
+from schemas.box import box_of
 from schemas.tables import CitationRow, EvidencePart, ReviewRow, SegmentRow
 
 _WRITTEN = {str(reason) for reason in Reason}
-
-
-def stored_text(sources: Sources) -> AssetText:
-    """Put together what the summaries of an asset rest on, closer looks included."""
-    return AssetText(
-        sources.asset,
-        sources.segments,
-        sources.clips,
-        statements_of(sources.sentences, len(sources.clips)),
-        sources.decisions,
-        looked_of(sources.sentences),
-    )
 
 
 def stored_results(
@@ -120,7 +107,7 @@ def _cited(row: CitationRow) -> Evidence:
         row.time_seconds,
         row.until_seconds,
         row.page,
-        _box(row),
+        box_of(row),
     )
 
 
@@ -133,11 +120,5 @@ def _part(part: EvidencePart) -> Evidence:
         part.time_seconds,
         part.until_seconds,
         part.page,
-        _box(part),
+        box_of(part),
     )
-
-
-def _box(row: CitationRow | EvidencePart) -> Box | None:
-    if row.x0 is None or row.y0 is None or row.x1 is None or row.y1 is None:
-        return None
-    return Box(row.x0, row.y0, row.x1, row.y1)

@@ -4,34 +4,33 @@ All questions of a level that can be asked now are asked together, whichever ass
 that batches are full and a server is kept busy.
 """
 
-import traceback
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
 from operators.ask_text import Asked, Asker
 from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
-from operators.asset_text import AssetText, statements_of
+from operators.asset_text import asset_text
 from operators.decisions import Place
+from operators.extractive import extractive
 from operators.outline import LEVELS, Model, Outline
 from operators.summary_prompts import load_prompts
-from operators.summary_rows import Stamp, summary_rows
+from operators.summary_rows import FALLBACK, Stamp, SummaryRows, summary_rows
 from operators.summary_version import summary_version, text_version
 from operators.text_engines import chat_tokens_of, context_of, text_counter_of
 from operators.text_isolated import text_engine
+from operators.together import together
 from operators.write_summary import Ask, Asking, Written
 from schemas import ids
 from schemas.config import Config, Summary
-from schemas.failure import InputError, Reason
+from schemas.failure import InputError, Reason, Stage
 from schemas.perception import Cost
 from schemas.summary_work import Sources, Summarised
+from schemas.tables import AssetRow
 
-STAGE = "summarise"
-
-QUESTIONS = "summary_questions"
 CAUGHT, REWRITTEN, WITHDRAWN = "summary_caught", "summary_rewritten", "summary_withdrawn"
 """Costs that count sentences: without support, mended by a second attempt, taken back by the model."""
 
@@ -55,8 +54,7 @@ class Spent:
     def costs(self) -> list[Cost]:
         """Return it as a run counts it."""
         return [
-            Cost(STAGE, self.seconds, self.calls),
-            Cost(QUESTIONS, 0.0, self.calls),
+            Cost(Stage.SUMMARISE, self.seconds, self.calls),
             Cost(INPUT_TOKENS, 0.0, self.input_tokens),
             Cost(OUTPUT_TOKENS, 0.0, self.output_tokens),
         ]
@@ -77,7 +75,7 @@ class Summariser:
         Raises:
             ConfigError: A prompt cannot be used.
         """
-        self._settings = config.summary
+        self._config = config
         self._run_id = run_id
         self._version = summary_version(config)
         self.asker = asker
@@ -88,27 +86,11 @@ class Summariser:
             self._model = model_of(config.summary, self.asker)
 
     def __call__(self, sources: list[Sources]) -> list[Summarised]:
-        """Write the summaries of some assets."""
-        try:
-            return self._write(sources)
-        except Exception as error:  # the boundary that keeps one asset from taking others along
-            if len(sources) > 1:
-                return [self([source])[0] for source in sources]
-            traceback.print_exc()
-            return [self.unwritten(sources[0], f"{type(error).__name__}: {error}. Please report this.")]
+        """Write the summaries of some assets; an error of ours costs the asset it is met with."""
+        return together(sources, self._write, self._give_up)
 
-    def unwritten(self, source: Sources, message: str, reason: Reason = Reason.INTERNAL) -> Summarised:
-        """Give an asset its extractive summaries, with a failure that says why.
-
-        Args:
-            source: Of the asset.
-            message: What was wanted, found and to do.
-            reason: Of the failure.
-        """
-        outline = Outline(_text(source), self._settings, self._model)
-        if self._model is not None:
-            outline.take(Place("asset"), Written([], failure=InputError(reason, message)))
-        return self._finished(outline, Spent(), Counter())
+    def _give_up(self, source: Sources, message: str) -> Summarised:
+        return unwritten(source, self._config, self._run_id, message)
 
     def close(self) -> None:
         """Release the model."""
@@ -116,7 +98,7 @@ class Summariser:
             self.asker.close()
 
     def _write(self, sources: Sequence[Sources]) -> list[Summarised]:
-        outlines = [Outline(_text(source), self._settings, self._model) for source in sources]
+        outlines = [Outline(asset_text(source), self._config.summary, self._model) for source in sources]
         spent = [Spent() for _ in outlines]
         counted: list[Counter[str]] = [Counter() for _ in outlines]
         for level in LEVELS:
@@ -141,24 +123,43 @@ class Summariser:
         return [self._finished(*each) for each in zip(outlines, spent, counted, strict=True)]
 
     def _finished(self, outline: Outline, spent: Spent, counted: Counter[str]) -> Summarised:
-        asset = outline.text.asset
         # Of doubtful sentences pictures may still tell something; until then the summaries are of text alone.
         doubtful = any(result.doubtful for result in outline.results.values())
-        version = self._text_version if doubtful else self._version
-        stamp = Stamp(
-            version,
-            ids.digest("summaries", asset.write_id, version, self._run_id),
-            self._run_id,
-            datetime.now(UTC),
-        )
-        rows = summary_rows(outline.text, outline.results, stamp)
-        costs = [
-            *spent.costs(),
-            *(Cost(name, 0.0, count) for name, count in counted.items()),
-        ]
-        return Summarised(
-            rows.asset, rows.segments, rows.clips, rows.citations, rows.reviews, rows.failures, costs
-        )
+        stamp = stamp_of(outline.text.asset, self._text_version if doubtful else self._version, self._run_id)
+        counts = [Cost(name, 0.0, count) for name, count in counted.items()]
+        return summarised(summary_rows(outline.text, outline.results, stamp), [*spent.costs(), *counts])
+
+
+def unwritten(
+    source: Sources, config: Config, run_id: str, message: str, reason: Reason = Reason.INTERNAL
+) -> Summarised:
+    """Give an asset its extractive summaries, with a failure that says why; no model is asked.
+
+    Args:
+        source: Of the asset.
+        config: Of the run.
+        run_id: Of the run.
+        message: What was wanted, found and to do.
+        reason: Of the failure.
+    """
+    text, place = asset_text(source), Place("asset")
+    results = extractive(text, config.summary)
+    error = InputError(reason, message)
+    results[place] = replace(results[place], doubts=[FALLBACK], failure=error)
+    return summarised(summary_rows(text, results, stamp_of(source.asset, summary_version(config), run_id)))
+
+
+def stamp_of(asset: AssetRow, version: str, run_id: str) -> Stamp:
+    """Mark the rows that are written for an asset now."""
+    write_id = ids.digest("summaries", asset.summary_write_id, version, run_id)
+    return Stamp(version, write_id, run_id, datetime.now(UTC))
+
+
+def summarised(rows: SummaryRows, costs: Sequence[Cost] = ()) -> Summarised:
+    """Send rows on their way."""
+    return Summarised(
+        rows.asset, rows.segments, rows.clips, rows.citations, rows.reviews, rows.failures, list(costs)
+    )
 
 
 def model_of(settings: Summary, asker: Asker) -> Model:
@@ -211,13 +212,3 @@ def drive(asker: Asker, askings: Sequence[Asking], spent: Sequence[Spent]) -> li
                 spent[index].add(outcome)
                 go_on(index, outcome.value if outcome.failure is None else outcome.failure)
     return [written[index] for index in range(len(askings))]
-
-
-def _text(source: Sources) -> AssetText:
-    return AssetText(
-        source.asset,
-        source.segments,
-        source.clips,
-        statements_of(source.sentences, len(source.clips)),
-        source.decisions,
-    )

@@ -17,6 +17,7 @@ from operators.evidence import Evidence
 from operators.summaries import joined_text
 from operators.support import Supporter
 from operators.write_summary import Action, Doubtful, Reason
+from schemas.box import corners
 from schemas.failure import InputError, Stage
 from schemas.tables import (
     AssetRow,
@@ -352,7 +353,6 @@ def _review(
 
 
 def _part(item: Evidence) -> EvidencePart:
-    box = item.box
     return EvidencePart(
         text=item.text,
         kind=item.kind,
@@ -361,8 +361,5 @@ def _part(item: Evidence) -> EvidencePart:
         time_seconds=item.time_seconds,
         until_seconds=item.until_seconds,
         page=item.page,
-        x0=box.x0 if box else None,
-        y0=box.y0 if box else None,
-        x1=box.x1 if box else None,
-        y1=box.y1 if box else None,
+        **corners(item.box),
     )

@@ -43,7 +43,7 @@ LONGEST_LINE = 0.25
 """Most of the window that one line may take; a longer one is cut."""
 
 QUOTE_TOKENS = 48
-"""For the two marks, the headings between the lines, and what a chat template adds."""
+"""For the two marks, and a heading that a stretch begins with although its line stood further down."""
 
 CLOSER_LINES = 24
 """Lines around the nearest evidence that a second attempt at a sentence gets."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from operators.asset_text import AssetText
 from operators.decisions import Place
 from operators.outline import LEVELS, Model, Outline
-from operators.summarise import Spent, Summariser, drive
+from operators.summarise import Spent, Summariser, drive, unwritten
 from operators.summary_prompts import load_prompts
 from operators.summary_rows import FALLBACK, KEY_POINT
 from operators.summary_version import summary_version
@@ -321,15 +321,15 @@ def test_an_error_of_ours_costs_one_asset() -> None:
 
 
 def test_what_a_lost_worker_had_keeps_its_extractive_summaries() -> None:
-    """With a failure that says so, and as the version that was wanted: it is not tried for ever."""
-    asked: Any = ScriptedAsker(echo)
-    lost = Summariser(WRITER, "run", asked).unwritten(
-        sources(asset_text(TIDES), "a0"), "Lost.", FailureReason.LOST
-    )
+    """With a failure that says so, and as the version that was wanted: it is not tried for ever.
+
+    No model is asked, nor the server it would be at: nobody is there.
+    """
+    lost = unwritten(sources(asset_text(TIDES), "a0"), WRITER, "run", "Lost.", FailureReason.LOST)
     assert [row.reason for row in lost.failures] == ["lost"]
     assert lost.asset.summary_version == summary_version(WRITER)
     assert all(clip.summary_engine == "extractive" for clip in lost.clips)
-    assert not asked.prompts
+    assert lost.asset.summary_doubts == [FALLBACK]
 
 
 def test_the_same_sources_give_the_same_rows() -> None:
