@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -179,126 +179,97 @@ def _engines() -> Iterator[Check]:
 
     for engine in ("rapidocr", "paddleocr"):
         problem = check_engine(Ocr.model_validate({"engine": engine}))
-        yield Check(
-            "engines",
-            f"ocr.engine={engine}",
-            problem is None,
-            "ready" if problem is None else "cannot run",
-            problem or "",
-            needed=engine == "rapidocr",
-        )
+        yield _engine("ocr", engine, problem, needed=engine == "rapidocr")
     yield from _speech()
     yield from _vision()
     yield from _summary()
     yield from _embedding()
 
 
+def _engine(
+    section: str, engine: str, problem: str | None, ready: str = "ready", needed: bool = False
+) -> Check:
+    found = ready if problem is None else "cannot run"
+    return Check("engines", f"{section}.engine={engine}", problem is None, found, problem or "", needed)
+
+
+def _server(section: str) -> Check:
+    return _engine(section, "openai", None, f"ready; needs {section}.base_url of a server")
+
+
+def _weights(section: str, names: list[str], advice: str) -> Check:
+    found = ", ".join(names) or "none in the cache"
+    return Check("engines", f"{section} weights", bool(names), found, advice)
+
+
+def _generators(section: str, check: Callable[[str, bool | None], str | None]) -> Iterator[Check]:
+    """Look at the engines that run a model which generates text.
+
+    Args:
+        section: Of the configuration.
+        check: Tells why an engine cannot run, given whether it gets a GPU (null: not settled), or None.
+    """
+    gpu = bool(gpu_names())
+    for engine in ("transformers", "vllm"):
+        problem = check(engine, gpu or None)
+        if problem is None and engine == "vllm" and not gpu:
+            problem = f"It needs a GPU; on CPUs take {section}.engine=transformers."
+        yield _engine(section, engine, problem, "ready" if gpu else "ready, on CPUs")
+    yield _server(section)
+
+
 def _speech() -> Iterator[Check]:
     from operators.speech_engines import check_engine
     from operators.speech_models import installed_models
 
+    model = Speech.default_model()
     for engine in ("faster-whisper", "transformers"):
-        speech = Speech.model_validate({"engine": engine, "model": Speech.default_model()})
-        problem = check_engine(speech)
-        yield Check(
-            "engines",
-            f"speech.engine={engine}",
-            problem is None,
-            "ready" if problem is None else "cannot run",
-            problem or "",
-        )
-    models = [model.name for model in installed_models()]
-    yield Check(
-        "engines",
-        "speech weights",
-        bool(models),
-        ", ".join(models) or "none in the cache",
-        f"gloss models pull {Speech.default_model()}; without them words come from subtitles alone.",
-    )
+        problem = check_engine(Speech.model_validate({"engine": engine, "model": model}))
+        yield _engine("speech", engine, problem)
+    advice = f"gloss models pull {model}; without them words come from subtitles alone."
+    yield _weights("speech", [model.name for model in installed_models()], advice)
 
 
 def _vision() -> Iterator[Check]:
     from operators.vision_engines import check_vision
     from operators.vision_models import EXAMPLES, installed_vision
 
-    gpu = bool(gpu_names())
-    for engine in ("transformers", "vllm"):
-        problem = check_vision(Vision.model_validate({"engine": engine, "model": EXAMPLES[0]}), gpu or None)
-        if problem is None and engine == "vllm" and not gpu:
-            problem = "It needs a GPU; on CPUs take vision.engine=transformers."
-        ready = "ready" if gpu else "ready, on CPUs"
-        yield Check(
-            "engines",
-            f"vision.engine={engine}",
-            problem is None,
-            ready if problem is None else "cannot run",
-            problem or "",
-        )
-    yield Check("engines", "vision.engine=openai", True, "ready; needs vision.base_url of a server")
+    def check(engine: str, gpu: bool | None) -> str | None:
+        return check_vision(Vision.model_validate({"engine": engine, "model": EXAMPLES[0]}), gpu)
+
+    yield from _generators("vision", check)
     torchvision = _version("torchvision") or "missing"
     yield Check(
         "engines", "torchvision", True, f"{torchvision}; not needed, frames of a clip are shown as pictures"
     )
-    models = [model.name for model in installed_vision()]
-    yield Check(
-        "engines",
-        "vision weights",
-        bool(models),
-        ", ".join(models) or "none in the cache",
-        f"gloss models pull --vision {EXAMPLES[0]}, or a folder by vision.model.",
-    )
+    advice = f"gloss models pull --vision {EXAMPLES[0]}, or a folder by vision.model."
+    yield _weights("vision", [model.name for model in installed_vision()], advice)
 
 
 def _summary() -> Iterator[Check]:
     from operators.text_models import EXAMPLES, check_summary, installed_text
 
-    gpu = bool(gpu_names())
-    for engine in ("transformers", "vllm"):
-        wanted = Summary.model_validate({"engine": engine, "model": EXAMPLES[0]})
-        problem = check_summary(wanted, gpu or None)
-        if problem is None and engine == "vllm" and not gpu:
-            problem = "It needs a GPU; on CPUs take summary.engine=transformers."
-        ready = "ready" if gpu else "ready, on CPUs"
-        yield Check(
-            "engines",
-            f"summary.engine={engine}",
-            problem is None,
-            ready if problem is None else "cannot run",
-            problem or "",
-        )
-    yield Check("engines", "summary.engine=openai", True, "ready; needs summary.base_url of a server")
-    models = [model.name for model in installed_text()]
-    yield Check(
-        "engines",
-        "summary weights",
-        bool(models),
-        ", ".join(models) or "none in the cache",
-        f"gloss models pull --summary {EXAMPLES[0]}; without them sentences are picked, not written.",
-    )
+    def check(engine: str, gpu: bool | None) -> str | None:
+        return check_summary(Summary.model_validate({"engine": engine, "model": EXAMPLES[0]}), gpu)
+
+    yield from _generators("summary", check)
+    advice = f"gloss models pull --summary {EXAMPLES[0]}; without them sentences are picked, not written."
+    yield _weights("summary", [model.name for model in installed_text()], advice)
 
 
 def _embedding() -> Iterator[Check]:
     from operators.embedding_engines import check_embedding
-    from operators.embedding_models import EXAMPLES, installed_embeddings
+    from operators.embedding_models import FRAME_WEIGHTS, TEXT_WEIGHTS, installed_embeddings
 
-    models = {name: examples[0] for name, examples in EXAMPLES.items()}
+    kinds = (TEXT_WEIGHTS, FRAME_WEIGHTS)
+    models = {kind.setting: kind.examples[0] for kind in kinds}
     problem = check_embedding(Embedding.model_validate({"engine": "transformers", **models}))
-    yield Check(
-        "engines",
-        "embedding.engine=transformers",
-        problem is None,
-        "ready" if problem is None else "cannot run",
-        problem or "",
-    )
-    yield Check("engines", "embedding.engine=openai", True, "ready; needs embedding.base_url of a server")
-    held = [model.name for model in installed_embeddings()]
-    yield Check(
-        "engines",
-        "embedding weights",
-        bool(held),
-        ", ".join(held) or "none in the cache",
-        f"gloss models pull --embedding {models['model']}, or folders by embedding.model and .frames.",
-    )
+    yield _engine("embedding", "transformers", problem)
+    yield _server("embedding")
+    held = [model.name for kind in kinds for model in installed_embeddings(kind)]
+    example = TEXT_WEIGHTS.examples[0]
+    advice = f"gloss models pull --embedding {example}, or folders by embedding.model and .frames."
+    yield _weights("embedding", held, advice)
 
 
 def _stores() -> Iterator[Check]:

@@ -4,6 +4,7 @@ On a cluster every node loads from its own cache; pulling a model there beforeha
 first run the wait, and is the way where workers have no network.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -22,22 +23,14 @@ from jobs.output import (
     size,
 )
 from operators.checkpoint_files import CheckpointError
-from operators.embedding_checkpoints import FRAMES, TEXT
-from operators.embedding_models import EXAMPLES as EMBEDDING_EXAMPLES
-from operators.embedding_models import (
-    Named,
-    embedding_problem,
-    fetch_embedding,
-    frame_model,
-    installed_embeddings,
-    named_repository,
-    text_model,
-    weights_revision,
-)
+from operators.embedding_models import FRAME_WEIGHTS, TEXT_WEIGHTS, installed_embeddings, weights_here
 from operators.hub import ModelError
+from operators.hub_weights import InstalledModel, Kind
+from operators.hub_weights import is_folder as is_weights_folder
 from operators.speech_checkpoints import check_checkpoint
 from operators.speech_models import (
     ENGINES,
+    Installed,
     checkpoint_problem,
     fetch,
     folder_digest,
@@ -46,22 +39,26 @@ from operators.speech_models import (
     offers,
     repository,
 )
-from operators.text_models import WEIGHTS as TEXT_WEIGHTS
+from operators.text_models import WEIGHTS as SUMMARY_WEIGHTS
 from operators.text_models import installed_text
-from operators.vision_checkpoints import check_vision_checkpoint
-from operators.vision_models import (
-    EXAMPLES,
-    WEIGHTS,
-    fetch_vision,
-    installed_vision,
-    is_vision_folder,
-    vision_digest,
-    vision_problem,
-)
+from operators.vision_models import WEIGHTS as VISION_WEIGHTS
+from operators.vision_models import installed_vision
 from schemas.config import ConfigError, Embedding, Speech, Summary, Vision
 
-_VISION_ENGINES = ("transformers", "vllm")
-"""Engines that read weights of a vision-language model here."""
+_KINDS: Mapping[str, Mapping[str, Kind]] = {
+    "vision": {"for vision": VISION_WEIGHTS},
+    "summary": {"for summaries": SUMMARY_WEIGHTS},
+    "embedding": {"for texts": TEXT_WEIGHTS, "for pictures": FRAME_WEIGHTS},
+}
+"""Sections whose models are fetched by repository, and what they are for."""
+
+_ENGINES: Mapping[str, Sequence[str]] = {
+    "speech": ENGINES,
+    "vision": ("transformers", "vllm"),
+    "summary": ("transformers", "vllm"),
+    "embedding": ("transformers",),
+}
+"""Engines that read weights here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +104,15 @@ def run_models_list(
         ConfigError: Unknown format.
     """
     check_format(format, known=("table", "json"))
-    held = [*_configured_folder(speech), *_cached(speech), *_vision_folder(vision), *_cached_vision(vision)]
-    held += _for_summaries(Summary() if summary is None else summary)
+    summary = Summary() if summary is None else summary
     embedding = Embedding() if embedding is None else embedding
-    held += [*_embedding_folders(embedding), *_cached_embeddings(embedding)]
+    held = [*_configured_folder(speech), *_cached(speech)]
+    looks, writes = vision.engine in _ENGINES["vision"], summary.engine in _ENGINES["summary"]
+    held += _held_here(VISION_WEIGHTS, vision, looks, installed_vision())
+    held += _held_here(SUMMARY_WEIGHTS, summary, writes, installed_text())
+    for kind in _KINDS["embedding"].values():
+        embeds = kind in weights_here(embedding)
+        held += _held_here(kind, embedding, embeds, installed_embeddings(kind))
     if format == "json":
         available = [{"model": offer.name, "megabytes": dict(offer.megabytes)} for offer in offers()]
         emit_json({"held": [asdict(one) for one in held], "available": available})
@@ -131,86 +133,35 @@ def _configured_folder(speech: Speech) -> list[Held]:
 def _cached(speech: Speech) -> list[Held]:
     named = _named(speech)
     return [
-        Held(
-            use="speech",
-            model=one.name,
-            engine=one.engine,
-            bytes=one.bytes,
-            revision=one.revision,
-            folder=one.folder,
-            configured=(one.name, one.engine) == named
-            and (speech.revision or "main") in (one.revision, *one.refs),
-            problem=one.problem,
-        )
+        _held_cached("speech", one, one.engine, (one.name, one.engine) == named, speech.revision)
         for one in installed_models()
     ]
 
 
-def _vision_folder(vision: Vision) -> list[Held]:
-    if vision.engine not in _VISION_ENGINES or vision.model is None or not is_vision_folder(vision.model):
-        return []
-    folder = Path(vision.model).expanduser()
-    problem = vision_problem(folder)
-    revision = "" if problem else vision_digest(folder)
-    return [_held_folder("vision", vision.model, vision.engine, revision, problem)]
+def _held_here(
+    kind: Kind,
+    settings: Vision | Summary | Embedding,
+    is_used: bool,
+    installed: Sequence[InstalledModel],
+) -> list[Held]:
+    """List the folder that is configured, and what is in the cache.
 
-
-def _for_summaries(summary: Summary) -> list[Held]:
-    """List the folder that is configured, and what is in the cache."""
-    here = summary.engine in _VISION_ENGINES
-    found = []
-    if here and summary.model is not None and is_vision_folder(summary.model):
-        folder = Path(summary.model).expanduser()
-        problem = TEXT_WEIGHTS.problem(folder)
-        revision = "" if problem else TEXT_WEIGHTS.digest(folder)
-        found.append(_held_folder("summary", summary.model, summary.engine, revision, problem))
-    return found + [
-        Held(
-            use="summary",
-            model=one.name,
-            engine=summary.engine if here else "transformers",
-            bytes=one.bytes,
-            revision=one.revision,
-            folder=one.folder,
-            configured=here
-            and one.name == summary.model
-            and (summary.revision or "main") in (one.revision, *one.refs),
-            problem=one.problem,
-        )
-        for one in installed_text()
-    ]
-
-
-def _embedding_models(embedding: Embedding) -> list[Named]:
-    named = [text_model(embedding)] if embedding.embeds_text and embedding.engine == "transformers" else []
-    return [*named, *([frame_model(embedding)] if embedding.embeds_frames else [])]
-
-
-def _embedding_folders(embedding: Embedding) -> list[Held]:
+    Args:
+        kind: Of weights.
+        settings: Its section.
+        is_used: Whether weights of this kind are read here, rather than by a server or not at all.
+        installed: Those in the cache.
+    """
+    model, revision = kind.named(settings)
+    engine = settings.engine if settings.engine in _ENGINES[kind.section] else "transformers"
     held = []
-    for named in _embedding_models(embedding):
-        if named.is_folder:
-            problem = embedding_problem(Path(named.model).expanduser(), named.embeds)
-            revision = "" if problem else weights_revision(named)
-            held.append(_held_folder("embedding", named.model, "transformers", revision, problem))
-    return held
-
-
-def _cached_embeddings(embedding: Embedding) -> list[Held]:
-    wanted = {(named.model, named.embeds): named.revision for named in _embedding_models(embedding)}
-    return [
-        Held(
-            use="embedding",
-            model=one.name,
-            engine="transformers",
-            bytes=one.bytes,
-            revision=one.revision,
-            folder=one.folder,
-            configured=(one.name, one.embeds) in wanted
-            and (wanted[one.name, one.embeds] or "main") in (one.revision, *one.refs),
-            problem=None,
-        )
-        for one in installed_embeddings()
+    if is_used and model and is_weights_folder(model):
+        folder = Path(model).expanduser()
+        problem = kind.problem(folder)
+        digest = "" if problem else kind.digest(folder)
+        held.append(_held_folder(kind.section, model, engine, digest, problem))
+    return held + [
+        _held_cached(kind.section, one, engine, is_used and one.name == model, revision) for one in installed
     ]
 
 
@@ -220,23 +171,19 @@ def _held_folder(use: str, model: str, engine: str, revision: str, problem: str 
     return Held(use, model, engine, _size(folder), revision, where, configured=True, problem=problem)
 
 
-def _cached_vision(vision: Vision) -> list[Held]:
-    looks = vision.engine in _VISION_ENGINES
-    return [
-        Held(
-            use="vision",
-            model=one.name,
-            engine=vision.engine if looks else "transformers",
-            bytes=one.bytes,
-            revision=one.revision,
-            folder=one.folder,
-            configured=looks
-            and one.name == vision.model
-            and (vision.revision or "main") in (one.revision, *one.refs),
-            problem=one.problem,
-        )
-        for one in installed_vision()
-    ]
+def _held_cached(
+    use: str, one: InstalledModel | Installed, engine: str, named: bool, revision: str | None
+) -> Held:
+    return Held(
+        use=use,
+        model=one.name,
+        engine=engine,
+        bytes=one.bytes,
+        revision=one.revision,
+        folder=one.folder,
+        configured=named and (revision or "main") in (one.revision, *one.refs),
+        problem=one.problem,
+    )
 
 
 def _engine(speech: Speech) -> str:
@@ -267,14 +214,11 @@ def _print(held: list[Held]) -> None:
         (offer.name, *(size(megabytes * 1e6) for megabytes in offer.megabytes.values())) for offer in offers()
     ]
     screen.print(grid(("for speech", *ENGINES), rows))
-    screen.print(Text("\nBy repository (gloss models pull --vision NAME), such as", style="bold underline"))
-    screen.print(grid(("for vision",), [(name,) for name in EXAMPLES]))
-    screen.print(Text("\nBy repository (gloss models pull --summary NAME), such as", style="bold underline"))
-    screen.print(grid(("for summaries",), [(name,) for name in TEXT_WEIGHTS.examples]))
-    title = "\nBy repository (gloss models pull --embedding NAME), such as"
-    screen.print(Text(title, style="bold underline"))
-    texts, frames = EMBEDDING_EXAMPLES[TEXT], EMBEDDING_EXAMPLES[FRAMES]
-    screen.print(grid(("for texts", "for pictures"), list(zip_longest(texts, frames, fillvalue=""))))
+    for section, kinds in _KINDS.items():
+        title = f"\nBy repository (gloss models pull --{section} NAME), such as"
+        screen.print(Text(title, style="bold underline"))
+        examples = zip_longest(*(kind.examples for kind in kinds.values()), fillvalue="")
+        screen.print(grid(tuple(kinds), list(examples)))
     for one in held:
         if one.problem:
             note(f"{one.model}: {one.problem}")
@@ -286,35 +230,36 @@ def _row(one: Held) -> tuple[str, ...]:
 
 
 def run_models_pull(
-    name: str, *, vision: bool = False, engine: str | None = None, revision: str | None = None
+    name: str, use: str = "speech", *, engine: str | None = None, revision: str | None = None
 ) -> int:
     """Fetch a model into the cache of this node, compare it with the hub's checksums, and check it.
 
     Args:
-        name: `small`, or a repository such as `openai/whisper-small`; of a model that looks,
-            always a repository.
-        vision: Whether it is a vision-language model rather than one of speech.
-        engine: That will load it; null takes faster-whisper, or transformers for vision.
+        name: A repository such as `openai/whisper-small`; of speech also a size, `small`.
+        use: The section it is for: speech, vision, summary or embedding. The files of an embedding model
+            say whether it embeds texts or pictures.
+        engine: That will load it; null takes faster-whisper for speech, else transformers.
         revision: Branch, tag or commit; null takes the newest.
 
     Returns:
         0, or 1 when it could not be fetched.
 
     Raises:
-        ConfigError: There is no such engine or name, or the repository is not for this engine.
+        ConfigError: There is no such engine or name, or the repository is not for this use.
     """
-    section, known = ("vision", _VISION_ENGINES) if vision else ("speech", ENGINES)
+    known, kinds = _ENGINES[use], list(_KINDS.get(use, {}).values())
     if engine is not None and engine not in known:
-        msg = f"Wanted --engine of {', '.join(known)} for a model of {section}; found {engine!r}."
+        msg = f"Wanted --engine of {', '.join(known)} for a model of {use}; found {engine!r}."
         raise ConfigError(msg)
-    if is_vision_folder(name) if vision else is_folder(name):
-        msg = (
-            f"Wanted a name to fetch; found the folder {name}. Use it as it is: --set {section}.model={name}"
-        )
+    if is_weights_folder(name) if kinds else is_folder(name):
+        settings = [f"--set {key}={name}" for key in [kind.key for kind in kinds] or ["speech.model"]]
+        msg = f"Wanted a name to fetch; found the folder {name}. Use it as it is: {' or '.join(settings)}"
         raise ConfigError(msg)
     try:
         folder = (
-            _pull_vision(name, revision) if vision else _pull_speech(name, engine or ENGINES[0], revision)
+            _pull_weights(name, kinds, revision)
+            if kinds
+            else _pull_speech(name, engine or known[0], revision)
         )
     except ModelError as error:
         return complain(str(error), EXIT_BROKEN)
@@ -332,68 +277,12 @@ def _pull_speech(name: str, engine: str, revision: str | None) -> Path:
     return folder
 
 
-def run_summary_pull(name: str, *, revision: str | None = None) -> int:
-    """Fetch a language model into the cache of this node, as `run_models_pull` does.
-
-    Args:
-        name: A repository.
-        revision: Branch, tag or commit; null takes the newest.
-
-    Returns:
-        0, or 1 when it could not be fetched.
-
-    Raises:
-        ConfigError: It is no name of a repository, or the repository holds no language model.
-    """
-    if is_vision_folder(name):
-        msg = f"Wanted a name to fetch; found the folder {name}. Use it as it is: --set summary.model={name}"
-        raise ConfigError(msg)
-    if (problem := TEXT_WEIGHTS.check_repository(name)) is not None:
+def _pull_weights(name: str, kinds: Sequence[Kind], revision: str | None) -> Path:
+    """Fetch a model that may be of any of these kinds; its files say of which."""
+    if (problem := kinds[0].check_repository(name)) is not None:
         raise ConfigError(problem)
-    try:
-        folder = TEXT_WEIGHTS.fetch(name, revision, note)
-        TEXT_WEIGHTS.check(folder)
-    except ModelError as error:
-        return complain(str(error), EXIT_BROKEN)
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
-    facts = {"folder": str(folder), "revision": folder.name, "size": size(_size(folder))}
-    for label, value in facts.items():
-        print(f"{label:<9} {value}")
-    return EXIT_OK
-
-
-def run_embedding_pull(name: str, *, revision: str | None = None) -> int:
-    """Fetch an embedding model into the cache of this node, as `run_models_pull` does.
-
-    Args:
-        name: A repository; its files say whether it embeds texts or pictures.
-        revision: Branch, tag or commit; null takes the newest.
-
-    Returns:
-        0, or 1 when it could not be fetched.
-
-    Raises:
-        ConfigError: It is no name of a repository, or the repository holds no embedding model.
-    """
-    try:
-        folder = fetch_embedding(named_repository(name, revision), note)
-    except ModelError as error:
-        return complain(str(error), EXIT_BROKEN)
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from None
-    problems = {embeds: embedding_problem(folder, embeds) for embeds in (FRAMES, TEXT)}
-    if None not in problems.values():
-        raise ConfigError(" ".join(filter(None, problems.values())))
-    facts = {"folder": str(folder), "revision": folder.name, "size": size(_size(folder))}
-    for label, value in facts.items():
-        print(f"{label:<9} {value}")
-    return EXIT_OK
-
-
-def _pull_vision(name: str, revision: str | None) -> Path:
-    if (problem := WEIGHTS.check_repository(name)) is not None:
-        raise ConfigError(problem)
-    folder = fetch_vision(name, revision, note)
-    check_vision_checkpoint(folder)
+    folder = kinds[0].fetch(name, revision, note)
+    problems = [kind.problem(folder) for kind in kinds]
+    if None not in problems:
+        raise CheckpointError(" ".join(filter(None, problems)))
     return folder

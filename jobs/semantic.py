@@ -29,7 +29,7 @@ from operators.embedding_engines import (
     text_revision,
 )
 from operators.embedding_isolated import frame_embedder, text_embedder
-from operators.embedding_models import Named, embedding_folder, frame_model, text_model
+from operators.embedding_models import FRAME_WEIGHTS, TEXT_WEIGHTS, embedding_folder
 from operators.lake import Lake, LakeError
 from operators.rank_fusion import fuse
 from schemas.config import Config, ConfigError, Embedding
@@ -226,8 +226,7 @@ def _embedder(config: Config, frames: bool) -> Iterator[Embedder]:
     """Prepare a model and end it; nothing is fetched for a search."""
     embedding = config.embedding
     if frames or embedding.engine != "openai":
-        named: Named = frame_model(embedding) if frames else text_model(embedding)
-        embedding_folder(named, fetch=False)
+        embedding_folder(embedding, FRAME_WEIGHTS if frames else TEXT_WEIGHTS, fetch=False)
     embedder: Any = frame_embedder(config) if frames else text_embedder(config)
     try:
         yield embedder

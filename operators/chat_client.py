@@ -56,6 +56,13 @@ class Patience:
     """After which no further attempt begins."""
 
 
+CHECKING = Patience(attempts=2, first_wait_seconds=0.5, longest_wait_seconds=5.0)
+"""For a question before a run, whether a server is there."""
+
+CHECK_SECONDS = 30.0
+"""For its answer; a server that loads a model at the first question may need that long."""
+
+
 class _StumbleError(Exception):
     """A failure that may pass by itself."""
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from operators.chat_client import ChatClient, Patience
+from operators.chat_client import CHECK_SECONDS, CHECKING, ChatClient, Patience
 from operators.chat_protocol import Json, chat_body, parse_answer
 from operators.chat_status import StatusError
 from operators.vision_engine import Answer, Generation
@@ -12,9 +12,6 @@ from schemas.failure import InputError, Reason
 
 _QUESTION = Generation(max_new_tokens=8)
 """Enough for a server to show that it answers; it costs next to nothing."""
-
-_CHECK_SECONDS = 30.0
-"""A server that loads a model at the first question may need that long to say so."""
 
 
 class ChatModel:
@@ -101,7 +98,7 @@ def served_revision(
     Raises:
         ValueError: The URL or the key cannot be used.
     """
-    client = _checker(base_url, api_key_env, _CHECK_SECONDS, section)
+    client = _checker(base_url, api_key_env, CHECK_SECONDS, section)
     try:
         return _served(client, model)
     finally:
@@ -113,7 +110,7 @@ def check_server(
     model: str | None,
     base_url: str,
     api_key_env: str | None = None,
-    timeout_seconds: float = _CHECK_SECONDS,
+    timeout_seconds: float = CHECK_SECONDS,
     section: str = "vision",
 ) -> str | None:
     """Tell why a server cannot be used, by asking for its models, or else a question of one word.
@@ -139,9 +136,8 @@ def check_server(
 
 
 def _checker(base_url: str, api_key_env: str | None, timeout_seconds: float, section: str) -> ChatClient:
-    patience = Patience(attempts=2, first_wait_seconds=0.5, longest_wait_seconds=5.0)
     return ChatClient(
-        base_url, api_key_env, timeout_seconds=timeout_seconds, patience=patience, section=section
+        base_url, api_key_env, timeout_seconds=timeout_seconds, patience=CHECKING, section=section
     )
 
 

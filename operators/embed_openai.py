@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from operators.chat_client import ChatClient, Patience
+from operators.chat_client import CHECK_SECONDS, CHECKING, ChatClient, Patience
 from operators.chat_protocol import Json
 from operators.embedding_engine import Vectors, of_length_one
 from schemas.config import Embedding
@@ -21,9 +21,6 @@ MOST_CHARACTERS = 8000
 
 _SHORTER = (1.0, 0.25, 0.0625)
 """Shares of it that are tried where a server finds a text too long: 8,000 to 500 characters."""
-
-_CHECK_SECONDS = 30.0
-"""A server that loads a model at the first question may need that long."""
 
 
 class OpenAiTextEmbedder:
@@ -143,13 +140,13 @@ def check_embedding_server(embedding: Embedding) -> str | None:
     Returns:
         None when it answers; otherwise what was wanted, what was found and what to do.
     """
-    seconds = min(embedding.timeout_seconds, _CHECK_SECONDS)
-    brief = embedding.model_copy(update={"timeout_seconds": seconds, "patience_seconds": 2 * seconds})
+    seconds = min(embedding.timeout_seconds, CHECK_SECONDS)
+    brief = embedding.model_copy(update={"timeout_seconds": seconds})
     try:
         embedder = OpenAiTextEmbedder(brief, "", "")
     except ValueError as error:
         return str(error)
-    embedder.client.patience = Patience(attempts=2, first_wait_seconds=0.5, longest_wait_seconds=5.0)
+    embedder.client.patience = CHECKING
     try:
         embedder.embed_texts(["word"])
     except InputError as error:

@@ -4,23 +4,12 @@ The engines are imported where they are loaded and nowhere else: they bring PyTo
 not installed stands in nobody's way.
 """
 
-import importlib.util
-from urllib.parse import urlsplit
-
 from operators.embedding_engine import FrameEmbedder, TextEmbedder
-from operators.embedding_models import (
-    EXAMPLES,
-    Named,
-    check_name,
-    embedding_folder,
-    frame_model,
-    text_model,
-    weights_revision,
-)
+from operators.embedding_models import FRAME_WEIGHTS, TEXT_WEIGHTS, embedding_folder, weights_here
+from operators.hub_weights import is_folder, short_name
+from operators.model_settings import check_address, check_packages, named_weights, served_model
 from schemas.config import Embedding
 from schemas.ids import digest
-
-_PACKAGES = ("transformers", "torch", "safetensors")
 
 _FRAMES_ENGINE = "transformers"
 """The protocol of servers has no pictures."""
@@ -44,52 +33,23 @@ def check_embedding(embedding: Embedding, gpu: bool | None = None) -> str | None
     if not embedding.embeds_text and not embedding.embeds_frames:
         return (
             f"Wanted a model for embedding.engine={embedding.engine}; found none. Name one for texts (--set "
-            f"embedding.model={EXAMPLES['model'][0]}), one for pictures (--set embedding.frames="
-            f"{EXAMPLES['frames'][0]}), or both; or a folder."
+            f"embedding.model={TEXT_WEIGHTS.examples[0]}), one for pictures (--set embedding.frames="
+            f"{FRAME_WEIGHTS.examples[0]}), or both; or a folder."
         )
-    here = [text_model(embedding)] if embedding.embeds_text and embedding.engine == "transformers" else []
-    here += [frame_model(embedding)] if embedding.embeds_frames else []
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if here and missing:
-        return (
-            f"Wanted {', '.join(missing)} for embedding.{here[0].embeds}; found none installed. "
-            "Run `pip install 'gloss[transformers]'`."
-        )
+    here = weights_here(embedding)
+    if here and (problem := check_packages("transformers", here[0].key)) is not None:
+        return problem
     if embedding.embeds_text and embedding.engine == "openai":
-        if (problem := _check_address(embedding)) is not None:
+        if (problem := check_address(embedding, "embedding")) is not None:
             return problem
         if gpu and not here:
             return (
                 "Wanted a GPU for embeddings of a server, which computes elsewhere; set "
                 "resources.embedding_gpus=0."
             )
-    return next((problem for named in here if (problem := check_name(named)) is not None), None)
-
-
-def _check_address(embedding: Embedding) -> str | None:
-    """Look at what is said of a server. An address is shown only when it holds no secret."""
-    if not embedding.base_url:
-        return (
-            "Wanted embedding.base_url for embedding.engine=openai, the address of a server; found none. Set "
-            "it: --set embedding.base_url=http://127.0.0.1:8000/v1"
-        )
-    try:
-        address = urlsplit(embedding.base_url)
-        host, _ = address.hostname, address.port  # which raises for a port that is no number
-    except ValueError:
-        host = None
-    if host is None or address.scheme not in ("http", "https"):
-        return (
-            "Wanted embedding.base_url to be an http or https address such as http://127.0.0.1:8000/v1; "
-            f"found {'another kind' if host else 'none that can be read'}."
-        )
-    if address.username is not None or address.password is not None or address.query or address.fragment:
-        return (
-            "Wanted embedding.base_url without a user, a password or parameters, because it is stored with "
-            "the run; found one with. Put the key into an environment variable and name that: "
-            f"embedding.api_key_env={embedding.api_key_env}."
-        )
-    return None
+    named = [(kind, kind.named(embedding)[0]) for kind in here]
+    problems = [kind.check_repository(model) for kind, model in named if not is_folder(model)]
+    return next(filter(None, problems), None)
 
 
 # --- what rows bear -------------------------------------------------------------------------
@@ -99,8 +59,8 @@ def text_name(embedding: Embedding) -> str:
     """Name engine and model of texts as rows bear it: `transformers:multilingual-e5-small`."""
     if not embedding.embeds_text:
         return ""
-    model = embedding.model if embedding.engine == "openai" else text_model(embedding).short_name
-    return f"{embedding.engine}:{model}"
+    model = embedding.model or ""
+    return f"{embedding.engine}:{model if embedding.engine == 'openai' else short_name(model)}"
 
 
 def text_revision(embedding: Embedding) -> str:
@@ -113,18 +73,15 @@ def text_revision(embedding: Embedding) -> str:
     """
     if not embedding.embeds_text:
         return ""
-    if embedding.engine == "openai":
-        at = f"@{embedding.revision}" if embedding.revision else ""
-        named = f"{_place(embedding.base_url or '')} {embedding.model}{at}"
-    else:
-        named = _weights(text_model(embedding))
+    served = embedding.engine == "openai"
+    named = served_model(embedding) if served else named_weights(embedding, TEXT_WEIGHTS)
     prefix = embedding.text_prefix
     return f"{named} prefix-{digest(prefix)[:8]}" if prefix else named
 
 
 def frames_name(embedding: Embedding) -> str:
     """Name engine and model of pictures as rows bear it: `transformers:siglip-base-patch16-224`."""
-    return f"{_FRAMES_ENGINE}:{frame_model(embedding).short_name}" if embedding.embeds_frames else ""
+    return f"{_FRAMES_ENGINE}:{short_name(embedding.frames or '')}" if embedding.embeds_frames else ""
 
 
 def frames_revision(embedding: Embedding) -> str:
@@ -133,18 +90,7 @@ def frames_revision(embedding: Embedding) -> str:
     Raises:
         CheckpointError: The weights are not there; `resolve_embedding` sees to that before a run.
     """
-    return _weights(frame_model(embedding)) if embedding.embeds_frames else ""
-
-
-def _weights(named: Named) -> str:
-    return f"{named.short_name}@{weights_revision(named)[:12]}"
-
-
-def _place(base_url: str) -> str:
-    """Return host, port and path of an address, without what may be secret."""
-    address = urlsplit(base_url)
-    port = f":{address.port}" if address.port is not None else ""
-    return f"{address.hostname}{port}{address.path.rstrip('/')}"
+    return named_weights(embedding, FRAME_WEIGHTS) if embedding.embeds_frames else ""
 
 
 # --- the engines ----------------------------------------------------------------------------
@@ -179,7 +125,7 @@ def load_text(
     from operators.embed_transformers import TransformersTextEmbedder
 
     return TransformersTextEmbedder(
-        embedding_folder(text_model(embedding)),
+        embedding_folder(embedding, TEXT_WEIGHTS),
         name=name,
         revision=revision,
         query_prefix=embedding.query_prefix,
@@ -205,7 +151,7 @@ def load_frames(embedding: Embedding, threads: int, gpu: bool = False) -> FrameE
     from operators.embed_transformers import TransformersFrameEmbedder
 
     return TransformersFrameEmbedder(
-        embedding_folder(frame_model(embedding)),
+        embedding_folder(embedding, FRAME_WEIGHTS),
         name=frames_name(embedding),
         revision=frames_revision(embedding),
         batch=embedding.batch,

@@ -16,9 +16,9 @@ from operators.embedding_engines import (
     text_name,
     text_revision,
 )
-from operators.embedding_models import Named, embedding_folder, frame_model, text_model
-from operators.engine_child import ModelChild
-from operators.isolate import Bounds
+from operators.embedding_models import FRAME_WEIGHTS, TEXT_WEIGHTS, embedding_folder
+from operators.engine_child import ModelChild, bounds_of_model
+from operators.hub_weights import Kind, is_folder
 from operators.vision_engine import Pixels
 from schemas.config import Config
 
@@ -91,7 +91,7 @@ def text_embedder(config: Config, workers: int = 1) -> TextEmbedder:
         share = embedding.requests_per_minute / max(1, workers)
         return load_text(embedding, 1, requests_per_minute=share)
     name, revision = text_name(embedding), text_revision(embedding)
-    return _child(config, text_model(embedding), name, revision, load_text, gpu)
+    return _child(config, TEXT_WEIGHTS, name, revision, load_text, gpu)
 
 
 def frame_embedder(config: Config) -> FrameEmbedder:
@@ -105,29 +105,18 @@ def frame_embedder(config: Config) -> FrameEmbedder:
     """
     embedding, gpu = config.embedding, config.resources.embedding_gpus > 0
     name, revision = frames_name(embedding), frames_revision(embedding)
-    return _child(config, frame_model(embedding), name, revision, load_frames, gpu)
+    return _child(config, FRAME_WEIGHTS, name, revision, load_frames, gpu)
 
 
 def _child(
-    config: Config, named: Named, name: str, revision: str, load: Callable[..., object], gpu: bool
+    config: Config, kind: Kind, name: str, revision: str, load: Callable[..., object], gpu: bool
 ) -> IsolatedEmbedder:
-    if (problem := check_embedding(config.embedding, gpu)) is not None:
+    embedding = config.embedding
+    if (problem := check_embedding(embedding, gpu)) is not None:
         raise ValueError(problem)
-    limits, use = config.limits, config.resources
-    threads = min(use.embedding_threads, os.cpu_count() or 1)
-    bounds = Bounds(
-        # A model reserves more address space than it uses. The watermark below is against leaks.
-        memory_bytes=None,
-        item_seconds=limits.unit_seconds,
-        cpu_seconds=max(limits.cpu_seconds, limits.unit_seconds * (threads + 1)),
-        output_bytes=limits.output_bytes,
-        resident_bytes=_MEMORY_BYTES,
-        open_files=1024,
-        # PyTorch writes into its caches while it is imported.
-        may_write=True,
-        threads=threads,
-    )
-    child = IsolatedEmbedder("embedding model", name, revision, bounds, load, config.embedding, threads, gpu)
-    if not named.is_folder:  # a folder is there, and the child looks at it anyway
-        child.fetch = partial(embedding_folder, named)
+    threads = min(config.resources.embedding_threads, os.cpu_count() or 1)
+    bounds = bounds_of_model(config.limits, threads, _MEMORY_BYTES)
+    child = IsolatedEmbedder("embedding model", name, revision, bounds, load, embedding, threads, gpu)
+    if not is_folder(kind.named(embedding)[0]):  # a folder is there, and the child looks at it anyway
+        child.fetch = partial(embedding_folder, embedding, kind)
     return child

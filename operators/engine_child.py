@@ -113,7 +113,7 @@ class ModelChild(EngineChild):
 
 
 def bounds_of_model(limits: Limits, threads: int, resident_bytes: int) -> Bounds:
-    """Bound a child that holds a model which generates text.
+    """Bound a child that holds a model.
 
     Args:
         limits: Of the configuration.

@@ -3,11 +3,10 @@
 A model is a folder, or a repository on the Hugging Face hub. Before the first item the driver
 finds it, fetches it if it has to, refuses it if no engine could read it, and pins what it found:
 the commit, or a digest of the folder. Every worker then loads exactly that. What differs between
-models that see and models that read is said by a `Kind`.
+models that see, that read and that make vectors is said by a `Kind`.
 """
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,28 +25,8 @@ from operators.hub import (
     is_path,
     snapshots,
 )
-
-FILES = (
-    "config.json",
-    "generation_config.json",
-    "chat_template.json",
-    "chat_template.jinja",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    # Some repositories hold the weights a second time, under other names and for other libraries.
-    "model.safetensors",
-    "model-*.safetensors",
-    "model.safetensors.index.json",
-)
-"""What every model of text has, as `save_pretrained` writes it."""
+from operators.hub_files import is_whole, read_or_empty
+from schemas.config import Section
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
@@ -55,6 +34,11 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 def is_folder(model: str) -> bool:
     """Tell whether a model is meant as a folder: written like a path, or there."""
     return is_path(model) or Path(model).exists()
+
+
+def short_name(model: str) -> str:
+    """Name a model for people: by the last part of its folder or repository."""
+    return Path(model).expanduser().resolve().name if is_folder(model) else model.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +73,28 @@ class Kind:
     """For messages: `a vision-language model`."""
     instead: str
     """What to take in place of another kind: `one that sees`."""
+    setting: str = "model"
+    """Of the section, that names it."""
+    also: Sequence[str] = ()
+    """Patterns of files that are fetched with it: by them another kind reads the same repository."""
+    if_changed: str = "Put the same on every node and start again."
+    """What to do where a folder holds others than it did."""
 
     # --- names ------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> str:
+        """What names it in the configuration: `vision.model`."""
+        return f"{self.section}.{self.setting}"
+
+    @property
+    def revision_setting(self) -> str:
+        """The setting of its revision."""
+        return "revision" if self.setting == "model" else f"{self.setting}_revision"
+
+    def named(self, settings: Section) -> tuple[str, str | None]:
+        """Return the model that its section names, empty for none, and the revision."""
+        return getattr(settings, self.setting) or "", getattr(settings, self.revision_setting)
 
     def check_repository(self, model: str) -> str | None:
         """Tell why a name cannot be one of a repository, or None."""
@@ -100,8 +104,8 @@ class Kind:
         near = difflib.get_close_matches(model.rpartition("/")[2], known, n=1)
         hint = f" Did you mean {known[near[0]]}?" if near else ""
         return (
-            f"Wanted {self.section}.model to be a repository with its owner ({self.examples[0]}) or a folder "
-            f"that is there; found {model!r}.{hint}"
+            f"Wanted {self.key} to be a repository with its owner ({self.examples[0]}) or a folder that is "
+            f"there; found {model!r}.{hint}"
         )
 
     def pull(self, model: str) -> str:
@@ -143,28 +147,35 @@ class Kind:
         except ModelError as error:
             advice = (
                 f" Run `{self.pull(model)}` where the hub can be reached, or name a folder: "
-                f"--set {self.section}.model=FOLDER."
+                f"--set {self.key}=FOLDER."
             )
             raise ModelError(str(error) + advice) from None
 
     # --- in a worker ------------------------------------------------------------------------
 
-    def folder(self, model: str, revision: str | None) -> Path:
-        """Return the folder with the weights, on this node; fetch them if they are not here.
+    def folder(self, model: str, revision: str | None, *, fetch: bool = True) -> Path:
+        """Return the folder with the weights, on this node.
 
         Several workers of a node that find nothing fetch once: the hub's client locks each file.
 
         Args:
             model: As the driver resolved it.
             revision: As it pinned it.
+            fetch: Whether to fetch them if they are not here.
 
         Raises:
             CheckpointError: The weights are not here and cannot be fetched, or are others.
         """
         if is_folder(model):
             return self._pinned(Path(model).expanduser(), revision)
+        if (folder := self._cached(model, revision)) is not None:
+            return folder
+        if not fetch:
+            at = f" at {revision}" if revision else ""
+            msg = f"Wanted {model}{at} in the cache; found none that is whole. Run `{self.pull(model)}`."
+            raise CheckpointError(msg)
         try:
-            return self._cached(model, revision) or self._fetched(model, revision, lambda _: None)
+            return self._fetched(model, revision, lambda _: None)
         except ModelError as error:
             raise CheckpointError(str(error)) from None
 
@@ -173,8 +184,7 @@ class Kind:
         if revision is not None and (found := self.digest(folder)) != revision:
             msg = (
                 f"Wanted the model with the digest {revision} in {folder}, as the run began with; found "
-                f"{found}: its files were changed, or are others on this node. Put the same on every node "
-                "and start again."
+                f"{found}: its files were changed, or are others on this node. {self.if_changed}"
             )
             raise CheckpointError(msg)
         return folder
@@ -187,14 +197,8 @@ class Kind:
         """
         if pinned is not None and (is_commit(pinned) or is_folder(model)):
             return pinned
-        if is_folder(model):
-            self.check(Path(model).expanduser())
-            return self.digest(Path(model).expanduser())
-        folder = self._cached(model, pinned)
-        if folder is None:
-            msg = f"Wanted {model} in the cache; found none that is whole. Run `{self.pull(model)}`."
-            raise CheckpointError(msg)
-        return folder.name
+        folder = self.folder(model, pinned, fetch=False)
+        return self.digest(folder) if is_folder(model) else folder.name
 
     def digest(self, folder: Path) -> str:
         """Hash the files of a model that an engine reads."""
@@ -219,7 +223,7 @@ class Kind:
                 problem=self.problem(one.folder),
             )
             for one in snapshots()
-            if _is_whole(one.folder)
+            if is_whole(one.folder)
         ]
         return [
             one
@@ -237,7 +241,7 @@ class Kind:
 
     def _cached(self, repo: str, revision: str | None) -> Path | None:
         folder = cached(repo, self.files, revision)
-        return folder if folder is not None and _is_whole(folder) else None
+        return folder if folder is not None and is_whole(folder) else None
 
     def fetch(self, repo: str, revision: str | None, say: Say) -> Path:
         """Fetch a model into the cache and compare it with what the hub says of it.
@@ -255,12 +259,12 @@ class Kind:
                 else than it says.
             CheckpointError: The repository holds nothing that an engine reads.
         """
-        return fetch_files(repo, self.files, revision, say, partial(self._refuse, repo))
+        return fetch_files(repo, (*self.files, *self.also), revision, say, partial(self._refuse, repo))
 
     def _refuse(self, repo: str, chosen: Sequence[str], all_files: Mapping[str, int]) -> None:
         """Refuse a repository of another format or kind before gigabytes are fetched."""
         names = ", ".join(sorted(all_files)[:8]) or "no files"
-        if not any(name.endswith(".safetensors") for name in chosen):
+        if not any("/" not in name and name.endswith(".safetensors") for name in chosen):
             pickles = any(name.endswith((".bin", ".pt", ".pth")) for name in all_files)
             why = "its weights are pickles alone, which can hold any program" if pickles else "no safetensors"
             other = "Take a repository with model.safetensors, or convert it: save_pretrained() writes them."
@@ -270,24 +274,3 @@ class Kind:
             return
         msg = f"Wanted {self.what} for transformers in {repo}; found {names}: {why}. {other}"
         raise CheckpointError(msg)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Tell by names alone whether a transfer ended: there are a description and all parts of the weights."""
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        named = read_or_empty(index).get("weight_map")
-        parts = set(named.values()) if isinstance(named, dict) else set()
-        found = bool(parts) and all(isinstance(part, str) and (folder / part).is_file() for part in parts)
-    else:
-        found = any(folder.glob("model*.safetensors"))
-    return found and (folder / "config.json").is_file()
-
-
-def read_or_empty(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object; what a file cannot say it does not say, and the check tells why."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

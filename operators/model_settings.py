@@ -1,6 +1,7 @@
 """What a section of the configuration says of a model: can it run, what is it called, which one is it.
 
 `vision` and `summary` name their models by the same settings; what differs is a `Kind` of weights.
+`embedding` names two, and shares what is said here of weights and of servers.
 """
 
 import importlib.util
@@ -10,14 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from operators.hub import Say
-from operators.hub_weights import Kind, is_folder
-from schemas.config import ConfigError, Summary, Vision
+from operators.checkpoint_files import CheckpointError
+from operators.hub import ModelError, Say
+from operators.hub_weights import Kind, is_folder, short_name
+from schemas.config import ConfigError, Embedding, Section, Summary, Vision
 
 ModelSettings = Vision | Summary
-
-SERVER_SECONDS = 30.0
-"""For a server to answer before a run; one that loads the model at the first question needs some."""
 
 _PACKAGES: Mapping[str, Sequence[str]] = {
     "transformers": ("transformers", "torch", "safetensors"),
@@ -50,14 +49,10 @@ def check_model(settings: ModelSettings, kind: Kind, what: str, gpu: bool | None
         what to do.
     """
     section, engine = kind.section, settings.engine
-    missing = [name for name in _PACKAGES[engine] if importlib.util.find_spec(name) is None]
-    if missing:
-        return (
-            f"Wanted {', '.join(missing)} for {section}.engine={engine}; found none installed. "
-            f"Run `pip install 'gloss[{engine}]'`."
-        )
+    if (problem := check_packages(engine, f"{section}.engine={engine}")) is not None:
+        return problem
     if engine == "openai":
-        return _check_address(settings, section)
+        return check_address(settings, section) or _check_served(settings, section)
     if settings.model is None:
         return (
             f"Wanted {section}.model, the model that {what}; found none. Name a repository "
@@ -65,6 +60,22 @@ def check_model(settings: ModelSettings, kind: Kind, what: str, gpu: bool | None
         )
     problem = None if is_folder(settings.model) else kind.check_repository(settings.model)
     return problem or _check_device(settings, section, gpu)
+
+
+def check_packages(engine: str, wanted_by: str) -> str | None:
+    """Tell which packages of an engine are not installed, without importing them, or None.
+
+    Args:
+        engine: Also what the extra is called that installs them.
+        wanted_by: The setting that asks for it, for messages.
+    """
+    missing = [name for name in _PACKAGES[engine] if importlib.util.find_spec(name) is None]
+    if not missing:
+        return None
+    return (
+        f"Wanted {', '.join(missing)} for {wanted_by}; found none installed. "
+        f"Run `pip install 'gloss[{engine}]'`."
+    )
 
 
 def _check_device(settings: ModelSettings, section: str, gpu: bool | None) -> str | None:
@@ -85,8 +96,13 @@ def _check_device(settings: ModelSettings, section: str, gpu: bool | None) -> st
     )
 
 
-def _check_address(settings: ModelSettings, section: str) -> str | None:
-    """Look at what is said of a server. An address is shown only when it holds no secret."""
+def check_address(settings: ModelSettings | Embedding, section: str) -> str | None:
+    """Tell why the address of a server cannot be asked, or None; it is shown only when it holds no secret.
+
+    Args:
+        settings: The section, with `base_url` and `api_key_env`.
+        section: Its name, for messages.
+    """
     if not settings.base_url:
         return (
             f"Wanted {section}.base_url for {section}.engine=openai, the address of a server; found none. "
@@ -108,10 +124,14 @@ def _check_address(settings: ModelSettings, section: str) -> str | None:
             "the run; found one with. Put the key into an environment variable and name that: "
             f"{section}.api_key_env={settings.api_key_env}."
         )
+    return None
+
+
+def _check_served(settings: ModelSettings, section: str) -> str | None:
     if not settings.model:
         return (
             f"Wanted {section}.model for {section}.engine=openai, what the server calls its model; found "
-            f"none. {settings.base_url.rstrip('/')}/models lists them."
+            f"none. {(settings.base_url or '').rstrip('/')}/models lists them."
         )
     if settings.precision != "auto":
         return (
@@ -126,15 +146,8 @@ def _check_address(settings: ModelSettings, section: str) -> str | None:
 
 def model_name(settings: ModelSettings) -> str:
     """Name engine and model as rows bear it: `transformers:Qwen2-VL-2B-Instruct`."""
-    return f"{settings.engine}:{_short_name(settings)}"
-
-
-def _short_name(settings: ModelSettings) -> str:
-    """Name a model for people: by the last part of its folder or repository."""
     model = settings.model or ""
-    if settings.engine == "openai":
-        return model
-    return Path(model).expanduser().resolve().name if is_folder(model) else model.rpartition("/")[2]
+    return f"{settings.engine}:{model if settings.engine == 'openai' else short_name(model)}"
 
 
 def model_revision(settings: ModelSettings, kind: Kind) -> str:
@@ -147,19 +160,28 @@ def model_revision(settings: ModelSettings, kind: Kind) -> str:
         CheckpointError: The weights are not there.
     """
     if settings.engine == "openai":
-        at = f"@{settings.revision}" if settings.revision else ""
-        return f"openai {_place(settings.base_url or '')} {settings.model}{at}"
+        return f"openai {served_model(settings)}"
     libraries = ("vllm",) if settings.engine == "vllm" else ("transformers", "torch")
     named = [f"{library}-{version(library)}" for library in libraries]
-    weights = kind.revision(settings.model or "", settings.revision)
-    return " ".join([*named, f"{_short_name(settings)}@{weights[:12]}"])
+    return " ".join([*named, named_weights(settings, kind)])
 
 
-def _place(base_url: str) -> str:
-    """Return host, port and path of an address, without what may be secret."""
-    address = urlsplit(base_url)
+def named_weights(settings: Section, kind: Kind) -> str:
+    """Name the weights of a kind, without loading them: `Qwen2-VL-2B-Instruct@895c3a49bc3f`.
+
+    Raises:
+        CheckpointError: They are not there.
+    """
+    model, revision = kind.named(settings)
+    return f"{short_name(model)}@{kind.revision(model, revision)[:12]}"
+
+
+def served_model(settings: ModelSettings | Embedding) -> str:
+    """Name the model of a server: host, port and path, without what may be secret, and what it says."""
+    address = urlsplit(settings.base_url or "")
     port = f":{address.port}" if address.port is not None else ""
-    return f"{address.hostname}{port}{address.path.rstrip('/')}"
+    at = f"@{settings.revision}" if settings.revision else ""
+    return f"{address.hostname}{port}{address.path.rstrip('/')} {settings.model}{at}"
 
 
 def found_model(settings: ModelSettings, kind: Kind, say: Say) -> dict[str, Any]:
@@ -174,16 +196,31 @@ def found_model(settings: ModelSettings, kind: Kind, say: Say) -> dict[str, Any]
         `revision` and, of weights, `model`, as they will be used.
 
     Raises:
-        ModelError: It is not here and could not be fetched.
-        CheckpointError: It cannot be read.
-        ConfigError: The server does not answer, or has no such model.
+        ConfigError: It is not here and could not be fetched, or cannot be read; or the server does not
+            answer, or has no such model.
     """
-    model = settings.model or ""
     if settings.engine == "openai":
         return {"revision": _ask_server(settings, kind.section)}
+    return found_weights(settings, kind, say)
+
+
+def found_weights(settings: Section, kind: Kind, say: Say) -> dict[str, Any]:
+    """Find the weights that a section names, fetch them if need be, and pin them.
+
+    Returns:
+        The settings of model and revision, as they will be used.
+
+    Raises:
+        ConfigError: They are not here and could not be fetched, or cannot be read.
+    """
+    model, revision = kind.named(settings)
     # Workers may stand in another folder than the driver.
     named = str(Path(model).expanduser().resolve()) if is_folder(model) else model
-    return {"model": named, "revision": kind.find(named, settings.revision, say)}
+    try:
+        found = kind.find(named, revision, say)
+    except (CheckpointError, ModelError) as error:
+        raise ConfigError(str(error)) from None
+    return {kind.setting: named, kind.revision_setting: found}
 
 
 def _ask_server(settings: ModelSettings, section: str) -> str:
@@ -192,6 +229,7 @@ def _ask_server(settings: ModelSettings, section: str) -> str:
     Returns:
         What it says; empty where that is the name itself.
     """
+    from operators.chat_client import CHECK_SECONDS
     from operators.chat_model import check_server, served_revision
 
     model, base_url, key = settings.model or "", settings.base_url or "", settings.api_key_env
@@ -199,7 +237,7 @@ def _ask_server(settings: ModelSettings, section: str) -> str:
         model=model,
         base_url=base_url,
         api_key_env=key,
-        timeout_seconds=min(settings.timeout_seconds, SERVER_SECONDS),
+        timeout_seconds=min(settings.timeout_seconds, CHECK_SECONDS),
         section=section,
     )
     if problem is not None:

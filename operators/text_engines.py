@@ -7,7 +7,8 @@ one that is not installed stands in nobody's way.
 from functools import lru_cache
 from pathlib import Path
 
-from operators.model_settings import PRECISIONS, model_name, model_revision
+from operators.model_arguments import client_of, on_torch
+from operators.model_settings import model_name, model_revision
 from operators.text_checkpoints import folder_also_sees, stated_context
 from operators.text_engine import TextEngine
 from operators.text_models import WEIGHTS, check_summary, text_folder
@@ -161,53 +162,28 @@ def load_text(
         raise ValueError(msg)
     if (problem := check_summary(summary, gpu > 0)) is not None:
         raise ValueError(problem)
-    name, revision = summary_name(summary), summary_revision(summary)
     if summary.engine == "openai":
-        from operators.chat_client import Patience
         from operators.text_openai import OpenAiTextEngine
 
-        return OpenAiTextEngine(
-            name=name,
-            model=summary.model or "",
-            base_url=summary.base_url or "",
-            revision=revision,
-            api_key_env=summary.api_key_env,
-            timeout_seconds=summary.timeout_seconds,
-            requests_per_minute=summary.requests_per_minute
-            if requests_per_minute is None
-            else requests_per_minute,
-            concurrency=summary.concurrency,
-            patience=Patience(total_seconds=summary.patience_seconds),
-            with_schema=summary.schema_in_request,
-        )
+        asks = summary.schema_in_request
+        return client_of(OpenAiTextEngine, summary, WEIGHTS, requests_per_minute, with_schema=asks)
     folder, context = text_folder(summary), context_of(summary)
     if summary.engine == "vllm":
         from operators.text_vllm import VllmTextEngine
 
         return VllmTextEngine(
             folder,
-            name=name,
-            revision=revision,
+            name=model_name(summary),
+            revision=model_revision(summary, WEIGHTS),
             precision=summary.precision,
             context=context,
             gpu=gpu,
             seed=summary.seed,
         )
-    precision = PRECISIONS[gpu > 0][summary.precision]
     if folder_also_sees(folder):
         from operators.text_sighted import SightedTextEngine
 
-        return SightedTextEngine(
-            folder, name=name, revision=revision, precision=precision, threads=threads, gpu=gpu > 0
-        )
+        return SightedTextEngine(folder, **on_torch(summary, WEIGHTS, threads, gpu > 0))
     from operators.text_transformers import TransformersTextEngine
 
-    return TransformersTextEngine(
-        folder,
-        name=name,
-        revision=revision,
-        precision=precision,
-        threads=threads,
-        gpu=gpu > 0,
-        context=context,
-    )
+    return TransformersTextEngine(folder, context=context, **on_torch(summary, WEIGHTS, threads, gpu > 0))

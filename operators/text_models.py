@@ -4,12 +4,11 @@ As for models that look: found before the first item, fetched if need be, refuse
 them, and pinned. An engine that is named has to run.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from operators.checkpoint_files import CheckpointError
-from operators.hub import ModelError, Say
-from operators.hub_weights import FILES, InstalledModel, Kind, read_or_empty
+from operators.hub import Say
+from operators.hub_files import FILES, PROCESSORS, lacks_config, read_or_empty
+from operators.hub_weights import InstalledModel, Kind
 from operators.model_settings import check_model, found_model
 from operators.text_checkpoints import also_sees, check_text_checkpoint, writes
 from schemas.config import Config, ConfigError, Summary
@@ -23,17 +22,13 @@ EXAMPLES = (
 """The name says how many billion parameters each has; Phi-4-mini has 3.8."""
 
 
-def _lacks(chosen: Sequence[str]) -> str | None:
-    return None if "config.json" in chosen else "no config.json"
-
-
 WEIGHTS = Kind(
     section="summary",
     examples=EXAMPLES,
     # One that also sees is loaded by its own processor.
-    files=(*FILES, "preprocessor_config.json", "processor_config.json"),
+    files=(*FILES, *PROCESSORS),
     check=check_text_checkpoint,
-    lacks=_lacks,
+    lacks=lacks_config,
     what="a language model",
     instead="one that writes",
 )
@@ -80,10 +75,7 @@ def resolve_summary(config: Config, say: Say) -> Config:
         return config
     if (problem := check_summary(summary, gpu=config.resources.summary_gpus > 0)) is not None:
         raise ConfigError(problem)
-    try:
-        found = found_model(summary, WEIGHTS, say)
-    except (CheckpointError, ModelError) as error:
-        raise ConfigError(str(error)) from None
+    found = found_model(summary, WEIGHTS, say)
     return config.model_copy(update={"summary": summary.model_copy(update=found)})
 
 

@@ -2,61 +2,37 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from transformers import AutoModelForCausalLM
 
+from operators.model_arguments import OnTorch
 from operators.text_chat import Chat
 from operators.text_engine import Question
-from operators.torch_generate import drawn_as, ends_of, load_pretrained, penalty_of, release, within_memory
+from operators.torch_generate import TorchGenerator, read_answer, within_memory
 from operators.vision_engine import Answer, Generation
 from schemas.failure import InputError, Reason
 
 
-class TransformersTextEngine:
+class TransformersTextEngine(TorchGenerator):
     """A language model on PyTorch."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        name: str,
-        revision: str,
-        precision: str,
-        threads: int,
-        gpu: bool,
-        context: int,
-    ) -> None:
+    def __init__(self, folder: Path, *, context: int, **runs: Unpack[OnTorch]) -> None:
         """Load a checkpoint.
 
         Args:
             folder: As `save_pretrained` writes it, with safetensors.
-            name: Of engine and model.
-            revision: Of library and weights.
-            precision: Name of a type of PyTorch.
-            threads: Of one inference on a CPU.
-            gpu: Whether it runs on a GPU.
             context: Most tokens of question and answer together.
+            runs: How it runs.
 
         Raises:
             ValueError: Weights are missing, which the library would make up, or files do not fit.
             MemoryError: It does not fit.
         """
-        self.name = name
-        self.revision = revision
-        torch.set_num_threads(threads)
         self._context = context
         self._chat = Chat(folder)
-        device = torch.device("cuda" if gpu else "cpu")
-        self._model = within_memory(
-            load_pretrained,
-            AutoModelForCausalLM,
-            folder,
-            getattr(torch, precision),
-            device,
-            "a language model",
-        )
-        self._ends = ends_of(self._model, self._chat.tokenizer)
+        super().__init__(AutoModelForCausalLM, folder, self._chat.tokenizer, "a language model", **runs)
 
     def generate(self, questions: Sequence[Question], how: Generation) -> list[Answer | InputError]:
         """Answer questions together, as one batch.
@@ -69,11 +45,6 @@ class TransformersTextEngine:
         chosen = [prompt for prompt, problem in zip(prompts, refused, strict=True) if problem is None]
         answers = iter(within_memory(self._answer, chosen, how) if chosen else [])
         return [next(answers) if problem is None else problem for problem in refused]
-
-    def close(self) -> None:
-        """Let go of the model and its memory."""
-        self._model = None
-        release()
 
     def _refusal(self, tokens: int, how: Generation) -> InputError | None:
         wanted = tokens + how.max_new_tokens
@@ -93,24 +64,12 @@ class TransformersTextEngine:
         rows = [[pad] * blank + prompt for blank, prompt in zip(blanks, prompts, strict=True)]
         mask = [[0] * blank + [1] * (longest - blank) for blank in blanks]
         device = self._model.device
-        with torch.inference_mode():
-            torch.manual_seed(how.seed)
-            sequences = self._model.generate(
-                input_ids=torch.tensor(rows, device=device),
-                attention_mask=torch.tensor(mask, device=device),
-                generation_config=drawn_as(how, self._model, self._ends, pad),
-                logits_processor=penalty_of(how, longest),
-            )
-        said = sequences[:, longest:].tolist()
-        return [self._read(row, len(prompt)) for row, prompt in zip(said, prompts, strict=True)]
-
-    def _read(self, row: Sequence[int], prompt_tokens: int) -> Answer:
-        end = next((index for index, token in enumerate(row) if token in self._ends), None)
-        said = list(row if end is None else row[:end])
-        return Answer(
-            text=self._chat.tokenizer.decode(said, skip_special_tokens=True).strip(),
-            finished=end is not None,
-            input_tokens=prompt_tokens,
-            visual_tokens=None,
-            output_tokens=len(said) + (end is not None),
-        )
+        inputs = {
+            "input_ids": torch.tensor(rows, device=device),
+            "attention_mask": torch.tensor(mask, device=device),
+        }
+        said = self._drawn(inputs, how, longest, pad)
+        return [
+            read_answer(row, self._ends, self._chat.tokenizer, input_tokens=len(prompt))
+            for row, prompt in zip(said, prompts, strict=True)
+        ]

@@ -1,16 +1,72 @@
 """What every model that generates text on PyTorch has in common: memory, ends, and how answers are drawn."""
 
 import gc
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
-from operators.vision_engine import Generation
+from operators.model_arguments import OnTorch
+from operators.vision_engine import Answer, Generation
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
+
+
+class TorchGenerator:
+    """A model on PyTorch, and the tokenizer that says where its answers end and what they mean."""
+
+    def __init__(self, cls: Any, folder: Path, tokenizer: Any, what: str, **runs: Unpack[OnTorch]) -> None:
+        """Load a checkpoint.
+
+        Args:
+            cls: A class of transformers with `from_pretrained`.
+            folder: As `save_pretrained` writes it, with safetensors.
+            tokenizer: Of the checkpoint.
+            what: The model is, for messages: `a language model`.
+            runs: How it runs.
+
+        Raises:
+            ValueError: Weights are missing, which the library would make up, or files do not fit.
+            MemoryError: It does not fit.
+        """
+        self.name = runs["name"]
+        self.revision = runs["revision"]
+        torch.set_num_threads(runs["threads"])
+        dtype, device = getattr(torch, runs["precision"]), torch.device("cuda" if runs["gpu"] else "cpu")
+        self._model = within_memory(load_pretrained, cls, folder, dtype, device, what)
+        self._ends = ends_of(self._model, tokenizer)
+
+    def close(self) -> None:
+        """Let go of the model and its memory."""
+        self._model = None
+        release()
+
+    def _drawn(
+        self, inputs: Mapping[str, torch.Tensor], how: Generation, begun: int, pad: int | None
+    ) -> list[list[int]]:
+        """Draw the answers of a batch.
+
+        Args:
+            inputs: As the model takes them, on its device.
+            how: Answers are drawn.
+            begun: Tokens of a row that are the prompt's and its padding.
+            pad: Token that fills up shorter rows.
+
+        Returns:
+            What was said in each row, with what fills it up behind its end.
+        """
+        with torch.inference_mode():
+            torch.manual_seed(how.seed)
+            sequences = self._model.generate(
+                **inputs,
+                generation_config=drawn_as(how, self._model, self._ends, pad),
+                logits_processor=penalty_of(how, begun),
+            )
+        rows: list[list[int]] = sequences[:, begun:].tolist()
+        return rows
 
 
 def load_pretrained(cls: Any, folder: Any, dtype: torch.dtype, device: torch.device, what: str) -> Any:
@@ -90,6 +146,34 @@ def drawn_as(how: Generation, model: Any, ends: list[int], pad: int | None) -> G
         pad_token_id=pad,
         decoder_start_token_id=start,
         **draws,
+    )
+
+
+def read_answer(
+    row: Sequence[int],
+    ends: Collection[int],
+    tokenizer: Any,
+    *,
+    input_tokens: int,
+    visual_tokens: int | None = None,
+) -> Answer:
+    """Put into words what was said, up to the first token that ends an answer.
+
+    Args:
+        row: Tokens, without the prompt.
+        ends: Tokens that end an answer.
+        tokenizer: Of the model.
+        input_tokens: Of the whole prompt.
+        visual_tokens: Of its pictures.
+    """
+    end = next((index for index, token in enumerate(row) if token in ends), None)
+    said = list(row if end is None else row[:end])
+    return Answer(
+        text=tokenizer.decode(said, skip_special_tokens=True).strip(),
+        finished=end is not None,
+        input_tokens=input_tokens,
+        visual_tokens=visual_tokens,
+        output_tokens=len(said) + (end is not None),
     )
 
 

@@ -7,7 +7,8 @@ one that is not installed stands in nobody's way.
 from functools import lru_cache
 from pathlib import Path
 
-from operators.model_settings import PRECISIONS, check_model, model_name, model_revision
+from operators.model_arguments import client_of, on_torch
+from operators.model_settings import check_model, model_name, model_revision
 from operators.text_checkpoints import stated_context
 from operators.text_tokens import TextCounter, text_counter
 from operators.vision_engine import VisionEngine
@@ -140,31 +141,10 @@ def load_vision(
         raise ValueError(msg)
     if (problem := check_vision(vision, gpu)) is not None:
         raise ValueError(problem)
-    name, revision = vision_name(vision), vision_revision(vision)
     if vision.engine == "openai":
-        from operators.chat_client import Patience
         from operators.vision_openai import OpenAiEngine
 
-        return OpenAiEngine(
-            name=name,
-            model=vision.model or "",
-            base_url=vision.base_url or "",
-            revision=revision,
-            api_key_env=vision.api_key_env,
-            timeout_seconds=vision.timeout_seconds,
-            requests_per_minute=vision.requests_per_minute
-            if requests_per_minute is None
-            else requests_per_minute,
-            concurrency=vision.concurrency,
-            patience=Patience(total_seconds=vision.patience_seconds),
-        )
+        return client_of(OpenAiEngine, vision, WEIGHTS, requests_per_minute)
     from operators.vision_transformers import TransformersVisionEngine
 
-    return TransformersVisionEngine(
-        vision_folder(vision),
-        name=name,
-        revision=revision,
-        precision=PRECISIONS[gpu][vision.precision],
-        threads=threads,
-        gpu=gpu,
-    )
+    return TransformersVisionEngine(vision_folder(vision), **on_torch(vision, WEIGHTS, threads, gpu))

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
-from jobs.models import run_embedding_pull, run_models_list
+from jobs.models import run_models_list, run_models_pull
 from operators.checkpoint_files import CheckpointError
 from operators.embed_openai import MOST_CHARACTERS, OpenAiTextEmbedder, check_embedding_server
 from operators.embed_transformers import TransformersFrameEmbedder, TransformersTextEmbedder
@@ -24,10 +24,11 @@ from operators.embedding_engine import of_length_one
 from operators.embedding_engines import check_embedding, frames_name, text_name, text_revision
 from operators.embedding_isolated import text_embedder
 from operators.embedding_models import (
+    FRAME_WEIGHTS,
+    TEXT_WEIGHTS,
     embedding_folder,
     installed_embeddings,
     resolve_embedding,
-    text_model,
 )
 from schemas.config import Config, ConfigError, Embedding, Speech, Vision, load_config
 from schemas.failure import InputError, Reason
@@ -307,12 +308,12 @@ def test_models_are_pinned_by_what_is_in_them(tmp_path: Path) -> None:
     assert text_revision(found) == f"words@{(found.revision or '')[:12]}"
     assert frames_name(found) == "transformers:clip"
     assert resolve_embedding(_config(model=WORDS), lambda _: None).embedding.revision == found.revision
-    assert embedding_folder(text_model(found)) == folder
+    assert embedding_folder(found, TEXT_WEIGHTS) == folder
     prefixed = found.model_copy(update={"text_prefix": "passage: "})
     assert text_revision(prefixed) != text_revision(found)
     _change(folder / "sentence_bert_config.json", max_seq_length=32)
     with pytest.raises(CheckpointError, match="Vectors of two models cannot be compared"):
-        embedding_folder(text_model(found))
+        embedding_folder(found, TEXT_WEIGHTS)
 
 
 def test_a_model_that_is_nowhere_is_refused(tmp_path: Path) -> None:
@@ -349,20 +350,18 @@ def test_models_by_name_are_fetched_pinned_and_listed(
         settings=["embedding.engine=transformers", "embedding.model=me/words", "embedding.frames=me/seer"]
     )
     with pytest.raises(CheckpointError, match=r"Run `gloss models pull --embedding me/words`"):
-        embedding_folder(text_model(config.embedding), fetch=False)
+        embedding_folder(config.embedding, TEXT_WEIGHTS, fetch=False)
     said: list[str] = []
     found = resolve_embedding(config, said.append).embedding
     assert (found.revision, found.frames_revision) == (commits["me/words"], commits["me/seer"])
     assert any("me/words" in sentence for sentence in said)
-    folder = embedding_folder(text_model(found), fetch=False)
+    folder = embedding_folder(found, TEXT_WEIGHTS, fetch=False)
     assert folder.name == commits["me/words"]
     assert text_steps(folder) == text_steps(WORDS)
     assert text_revision(found) == f"words@{commits['me/words'][:12]}"
-    assert {(one.name, one.embeds) for one in installed_embeddings()} == {
-        ("me/words", TEXT),
-        ("me/seer", FRAMES),
-    }
-    assert run_embedding_pull("me/seer") == 0
+    assert [one.name for one in installed_embeddings(TEXT_WEIGHTS)] == ["me/words"]
+    assert [one.name for one in installed_embeddings(FRAME_WEIGHTS)] == ["me/seer"]
+    assert run_models_pull("me/seer", "embedding") == 0
     assert run_models_list(Speech(), Vision(), found, format="json") == 0
     held = json.loads(capsys.readouterr().out.partition("size")[2].partition("\n")[2])["held"]
     assert {(one["use"], one["model"], one["configured"]) for one in held} == {
@@ -370,7 +369,26 @@ def test_models_by_name_are_fetched_pinned_and_listed(
         ("embedding", "me/seer", True),
     }
     with pytest.raises(ConfigError, match="Use it as it is"):
-        run_embedding_pull(str(WORDS))
+        run_models_pull(str(WORDS), "embedding")
+
+
+def test_a_repository_is_fetched_for_either_use(hub: FakeHub) -> None:
+    """Named for texts by mistake, its files serve for pictures; what nothing reads is not fetched."""
+    hub.put("me/seer", {path.name: path.read_bytes() for path in _files(SIGLIP)})
+    wanted = ["embedding.engine=transformers", "embedding.{}=me/seer"]
+    with pytest.raises(ConfigError, match=r"which sees.*embedding\.frames"):
+        resolve_embedding(load_config(settings=[one.format("model") for one in wanted]), lambda _: None)
+    hub.asked.clear()
+    found = resolve_embedding(load_config(settings=[one.format("frames") for one in wanted]), pytest.fail)
+    assert (
+        embedding_folder(found.embedding, FRAME_WEIGHTS, fetch=False).name == found.embedding.frames_revision
+    )
+    hub.put("me/pickled", {"config.json": b"{}", "pytorch_model.bin": b"", "2_Dense/model.safetensors": b""})
+    with pytest.raises(ConfigError, match="pickles alone"):
+        run_models_pull("me/pickled", "embedding")
+    with pytest.raises(ConfigError, match="--engine of transformers for a model of embedding"):
+        run_models_pull("me/seer", "embedding", engine="faster-whisper")
+    assert not hub.asked
 
 
 def _files(folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ import pytest
 from cluster.resources import require_fit, summary_workers
 from operators import text_isolated
 from operators.checkpoint_files import CheckpointError
+from operators.generating_child import OnDevice
 from operators.isolate import Bounds
 from operators.text_engine import Question, TextEngine
 from operators.text_engines import (
@@ -280,7 +281,7 @@ class Small:
 
 def on_device() -> TextEngine:
     """Load it as the child of a GPU does."""
-    return text_isolated._OnDevice(Small())
+    return OnDevice(Small(), text_isolated.ADVICE)
 
 
 @pytest.fixture
@@ -334,14 +335,14 @@ def test_long_questions_have_more_time_on_cpus() -> None:
 
 
 def test_workers_fit_the_cluster() -> None:
-    """One model for each four threads or GPU share, one caller of a server, none without a model."""
+    """One model for each four threads or GPU share, one caller of a server, a picker for each core."""
     here = ["summary.engine=transformers", f"summary.model={QWEN}"]
     assert summary_workers(load_config(settings=here), 16, 0) == 4
     assert summary_workers(load_config(settings=here), 2, 0) == 1
     assert summary_workers(load_config(settings=[*here, "resources.summary_gpus=0.5"]), 16, 2) == 4
     assert summary_workers(load_config(settings=[*here, "resources.summary_workers=3"]), 16, 0) == 3
     assert summary_workers(load_config(settings=["summary.engine=openai"]), 16, 0) == 1
-    assert summary_workers(load_config(), 16, 0) == 0
+    assert summary_workers(load_config(), 16, 0) == 16
     for settings, says in (
         (["resources.summary_gpus=1"], "resources.summary_gpus=1"),
         (["resources.summary_workers=9", "resources.summary_cpus=2"], "resources.summary_cpus=2"),

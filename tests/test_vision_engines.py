@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from operators import vision_isolated
+from operators.generating_child import OnDevice
 from operators.isolate import Bounds
 from operators.vision_engine import Answer, Generation, Request, VisionEngine
 from operators.vision_engines import (
@@ -257,7 +258,7 @@ class Dangerous:
 
 def on_device() -> VisionEngine:
     """Load it as the child of a GPU does."""
-    return vision_isolated._OnDevice(Dangerous())
+    return OnDevice(Dangerous(), vision_isolated.ADVICE)
 
 
 def request(side: int = 64, words: str = "What is it?") -> Request:

@@ -25,17 +25,10 @@ from jobs.settle import settle
 from operators.checkpoint_files import CheckpointError
 from operators.commit import put_run
 from operators.hub import ModelError
+from operators.hub_weights import is_folder
 from operators.lake import Lake
 from operators.vision_engines import vision_name, vision_revision
-from operators.vision_models import (
-    find_vision,
-    installed_vision,
-    is_vision_folder,
-    resolve_vision,
-    vision_digest,
-    vision_folder,
-    weights_revision,
-)
+from operators.vision_models import WEIGHTS, installed_vision, resolve_vision, vision_folder
 from schemas.config import Config, ConfigError, Vision, load_config
 from tests.fake_hub import FakeHub, fake_hub
 from tests.rows import NOW, run_row
@@ -132,14 +125,14 @@ def test_a_folder_is_pinned_by_what_is_in_it(
     monkeypatch.chdir(made.parent)
     first = resolve_vision(config(f"vision.model=./{made.name}"), pytest.fail).vision
     assert first.model == str(made)
-    assert first.revision == vision_digest(made)
+    assert first.revision == WEIGHTS.digest(made)
     assert vision_name(first) == "transformers:tiny-sight"
-    assert vision_revision(first).endswith(f" tiny-sight@{vision_digest(made)[:12]}")
+    assert vision_revision(first).endswith(f" tiny-sight@{WEIGHTS.digest(made)[:12]}")
     copy = shutil.copytree(made, tmp_path / "copy")
     (copy / "README.md").write_text("not read by an engine")
-    assert vision_digest(copy) == first.revision
+    assert WEIGHTS.digest(copy) == first.revision
     (copy / "chat_template.jinja").write_text("{{ 'another' }}")
-    assert vision_digest(copy) != first.revision
+    assert WEIGHTS.digest(copy) != first.revision
 
 
 def test_a_folder_that_changed_after_the_start_is_not_loaded(made: Path, tmp_path: Path) -> None:
@@ -152,7 +145,7 @@ def test_a_folder_that_changed_after_the_start_is_not_loaded(made: Path, tmp_pat
         vision_folder(pinned)
     # A new run takes the folder as it is now.
     again = resolve_vision(config(f"vision.model={copy}", "vision.revision=old"), quiet)
-    assert again.vision.revision == vision_digest(copy)
+    assert again.vision.revision == WEIGHTS.digest(copy)
 
 
 Damage = Callable[[Path], object]
@@ -205,8 +198,8 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path, no_hub: str) -> N
     """It is not taken for a name on the hub."""
     with pytest.raises(ConfigError, match=str(tmp_path / "none")):
         resolve_vision(config(f"vision.model={tmp_path / 'none'}"), pytest.fail)
-    assert is_vision_folder("./none")
-    assert not is_vision_folder(REPO)
+    assert is_folder("./none")
+    assert not is_folder(REPO)
 
 
 # --- names ----------------------------------------------------------------------------------
@@ -230,7 +223,7 @@ def test_a_model_is_fetched_pinned_and_found_again(hub: FakeHub, made: Path) -> 
     # The hub has moved on; the cache has not.
     hub.put(REPO, contents(made) | {"new": b""})
     assert resolve_vision(config(f"vision.model={REPO}"), pytest.fail) == first
-    assert weights_revision(vision(model=REPO)) == commit
+    assert WEIGHTS.revision(REPO, None) == commit
     assert not hub.asked
     (held,) = installed_vision()
     assert (held.name, held.revision, held.refs, held.problem) == (REPO, commit, ("main",), None)
@@ -243,7 +236,7 @@ def test_a_revision_that_is_pinned_is_the_one_that_is_fetched(hub: FakeHub, made
     hub.put(REPO, contents(made) | {"generation_config.json": b"{}"})
     assert vision_folder(vision(model=REPO, revision=old)).name == old
     with pytest.raises(ModelError, match="it has none such"):
-        find_vision(vision(model=REPO, revision="f" * 40), quiet)
+        WEIGHTS.find(REPO, "f" * 40, quiet)
 
 
 def test_weights_in_parts_are_fetched_whole(
@@ -263,7 +256,7 @@ def test_weights_in_parts_are_fetched_whole(
     (fetched / min(parts)).resolve().unlink()
     (fetched / min(parts)).unlink()
     with pytest.raises(CheckpointError, match=f"pull --vision {REPO}"):
-        weights_revision(vision(model=REPO))
+        WEIGHTS.revision(REPO, None)
     hub.breaks_at = 1000
     with pytest.raises(ConfigError, match="broke off"):
         resolve_vision(config(f"vision.model={REPO}"), quiet)
@@ -500,7 +493,7 @@ def test_models_are_pulled_and_listed(hub: FakeHub, made: Path) -> None:
     listed = run.invoke(app, ["models", "list", "--format", "json", *chosen, f"vision.model={made}"])
     held = json.loads(listed.stdout)["held"]
     assert [(one["use"], one["model"], one["revision"], one["configured"]) for one in held] == [
-        ("vision", str(made), vision_digest(made), True),
+        ("vision", str(made), WEIGHTS.digest(made), True),
         ("vision", REPO, commit, False),
     ]
     assert held[1]["bytes"] == sum(path.stat().st_size for path in made.iterdir())
