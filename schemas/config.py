@@ -12,19 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from schemas.ids import digest_json
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the message says what was wanted, found and to do."""
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+from schemas.section import ConfigError as ConfigError
+from schemas.section import Section
 
 
 class Sampling(Section):
@@ -237,7 +229,7 @@ class Summary(Section):
     prompts: str | None = None
     """Folder with prompts that take the place of Gloss's own: `clip.md`, `segment.md`, `asset.md`,
     `part.md`, `rewrite.md`."""
-    levels: list[Literal["clip", "segment", "asset"]] = ["clip", "segment", "asset"]
+    levels: list[Literal["clip", "segment", "asset"]] = Field(["clip", "segment", "asset"])
     """What a model writes; the rest stays extractive. Without `clip` there are far fewer calls."""
     min_words: int = Field(40, ge=0)
     """Clips and segments with less text than this keep the extractive summary: there is nothing to sum up."""
