@@ -115,13 +115,3 @@ def dead_processes() -> list[str]:
     """
     node = ray._private.worker._global_node
     return [] if node is None else sorted({str(name) for name, _ in node.dead_processes()})
-
-
-def cluster_cpus() -> float:
-    """Return the cores of the cluster."""
-    return float(ray.cluster_resources().get("CPU", 1.0))  # type: ignore[no-untyped-call] # Ray has no types here
-
-
-def cluster_gpus() -> float:
-    """Return the GPUs of the cluster."""
-    return float(ray.cluster_resources().get("GPU", 0.0))  # type: ignore[no-untyped-call] # Ray has no types here

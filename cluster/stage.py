@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ray.data import ActorPoolStrategy, Dataset
 
+from cluster.nodes import Share
 from schemas.arrow import from_table, to_table
 
 In = TypeVar("In")
@@ -91,9 +92,9 @@ def _map_batches(dataset: Dataset, operator: Any, **arguments: Any) -> Dataset:
         return dataset.map_batches(operator, batch_format="pyarrow", **arguments)
 
 
-def add_tasks(dataset: Dataset, task: RowTask[Any, Any], *, cpus: float) -> Dataset:
-    """Append a stage of tasks."""
-    return _map_batches(dataset, task, batch_size=None, num_cpus=cpus, max_retries=1)
+def add_tasks(dataset: Dataset, task: RowTask[Any, Any], share: Share) -> Dataset:
+    """Append a stage of tasks, each of which takes a share of a node."""
+    return _map_batches(dataset, task, batch_size=None, max_retries=1, **share.remote_args())
 
 
 def add_actors(
@@ -101,24 +102,22 @@ def add_actors(
     make: Callable[[], Callable[[list[Any]], list[Any]]],
     row_in: type,
     row_out: type,
+    share: Share,
     *,
-    workers: int,
-    cpus: float,
-    gpus: float = 0.0,
+    workers: tuple[int, int],
     in_flight: int = 2,
     work: str | None = None,
     batch_rows: int | None = None,
 ) -> Dataset:
-    """Append a stage of actors; all start at once, while what comes before already works.
+    """Append a stage of actors; they start at once, while what comes before already works.
 
     Args:
         dataset: What to append to.
         make: Makes the operator, once for each actor.
         row_in: Its row type.
         row_out: The row type it gives back.
-        workers: How many actors.
-        cpus: Cores of each.
-        gpus: GPUs of each.
+        share: What each actor takes of a node.
+        workers: How many actors there are at first, and at most.
         in_flight: Blocks an actor holds. With two it never waits for the next; but when it dies,
             both are lost. With one, what kills it is alone.
         work: A list column; rows in which it is empty pass the operator by.
@@ -130,16 +129,20 @@ def add_actors(
         BatchActor,
         batch_size=batch_rows,
         fn_constructor_args=(make, row_in, row_out, work),
-        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=in_flight),
-        num_cpus=cpus,
-        num_gpus=gpus or None,
+        compute=ActorPoolStrategy(
+            min_size=workers[0],
+            max_size=workers[1],
+            initial_size=workers[0],
+            max_tasks_in_flight_per_actor=in_flight,
+        ),
         udf_modifying_row_count=False,
         max_restarts=-1,
         max_task_retries=0,
+        **share.remote_args(),
     )
 
 
-def fan_out(dataset: Dataset, *, cpus: float) -> Dataset:
+def fan_out(dataset: Dataset, share: Share) -> Dataset:
     """Make every row a block of its own, so that the rows of one asset spread over all cores.
 
     Ray Data runs one task for each block; without this, the spans of one long video, planned
@@ -150,9 +153,9 @@ def fan_out(dataset: Dataset, *, cpus: float) -> Dataset:
 
     Args:
         dataset: What to append to.
-        cpus: Cores of each task.
+        share: What each task takes of a node.
     """
     spread = dataset.repartition(target_num_rows_per_block=1)
     operator: Any = spread._logical_plan.dag
-    operator.ray_remote_args.update(num_cpus=cpus, max_retries=2)
+    operator.ray_remote_args.update(share.remote_args(), max_retries=2)
     return spread

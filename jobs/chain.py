@@ -21,9 +21,11 @@ import pyarrow as pa
 import ray.data
 from ray.data import Dataset
 
-from cluster.resources import embedding_workers, ocr_workers, speech_workers, summary_workers, vision_workers
-from cluster.session import cluster_cpus, cluster_gpus
+from cluster.nodes import cluster_nodes
+from cluster.resources import Workers, holds, plan_workers
+from cluster.shares import share_of
 from cluster.stage import RowTask, add_actors, add_tasks, fan_out
+from cluster.stream import stream
 from cluster.vllm import add_vllm
 from operators import read_texts
 from operators.asr import Asr
@@ -49,6 +51,7 @@ from schemas.config import Config
 from schemas.embedding_work import AssetTexts, Embedded
 from schemas.media import Listing, Planned
 from schemas.perception import Perception
+from schemas.resources import Operator, Pool
 from schemas.summary_work import AssetGroup, Doubted, LookedGroup, Sources, Summarised
 
 _LISTINGS_PER_BLOCK = 16
@@ -69,24 +72,23 @@ def perceive(
         store: Finished work that need not be done again.
         careful: Whether to hand out one unit at a time.
     """
-    use = config.resources
+    workers = plan_workers(config, cluster_nodes())
     probe = RowTask(partial(Probe, config, store), Listing, Planned)
     decode = RowTask(partial(Recall, config, store), Planned, Perception)
     dataset: Dataset = ray.data.from_arrow(_blocks(listings))
-    dataset = add_tasks(dataset, probe, cpus=use.probe_cpus)
-    dataset = fan_out(dataset, cpus=use.probe_cpus)
-    dataset = add_tasks(dataset, decode, cpus=use.decode_cpus)
+    dataset = add_tasks(dataset, probe, share_of(config, "probe"))
+    dataset = fan_out(dataset, share_of(config, "probe"))
+    dataset = add_tasks(dataset, decode, share_of(config, "decode"))
     if careful:
-        dataset = fan_out(dataset, cpus=use.decode_cpus)
+        dataset = fan_out(dataset, share_of(config, "decode"))
     if config.embedding.embeds_frames:
         dataset = add_actors(
             dataset,
             partial(EmbedFrames, config),
             Perception,
             Perception,
-            workers=embedding_workers(config, cluster_cpus(), cluster_gpus()),
-            cpus=use.embedding_cpus,
-            gpus=use.embedding_gpus,
+            share_of(config, "embedding"),
+            workers=_pool(config, workers, "embedding"),
             in_flight=1 if careful else 2,
             work="pictures",
         )
@@ -96,9 +98,8 @@ def perceive(
         partial(Ocr, config, warm=any(listing.known_plan is None for listing in listings)),
         Perception,
         Perception,
-        workers=ocr_workers(config, cluster_cpus(), cluster_gpus()),
-        cpus=use.ocr_cpus,
-        gpus=use.ocr_gpus,
+        share_of(config, "ocr"),
+        workers=_pool(config, workers, "ocr"),
         in_flight=1 if careful else 2,
         work="pictures",
     )
@@ -108,14 +109,13 @@ def perceive(
             partial(Asr, config),
             Perception,
             Perception,
-            workers=speech_workers(config, cluster_cpus(), cluster_gpus()),
-            cpus=use.speech_cpus,
-            gpus=use.speech_gpus,
+            share_of(config, "speech"),
+            workers=_pool(config, workers, "speech"),
             in_flight=1 if careful else 2,
             work="pieces",
             batch_rows=None if careful else _rows_per_call(config),
         )
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    yield from _stream(dataset, config, ("probe", "decode"), workers, ("ocr", "speech", "embedding"))
 
 
 def _rows_per_call(config: Config) -> int:
@@ -136,7 +136,7 @@ def survey(listings: Sequence[Listing], config: Config, store: UnitStore) -> Ite
     """
     dataset: Dataset = ray.data.from_arrow(_blocks(listings))
     task = RowTask(partial(Survey, config, store), Listing, Planned)
-    dataset = add_tasks(dataset, task, cpus=config.resources.probe_cpus)
+    dataset = add_tasks(dataset, task, share_of(config, "probe"))
     yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
 
 
@@ -153,11 +153,9 @@ def caption(
         store: What was perceived of them.
         careful: Whether to hand out one look at a time.
     """
-    use = config.resources
     dataset: Dataset = ray.data.from_arrow(_blocks(listings))
-    dataset = add_tasks(
-        dataset, RowTask(partial(Survey, config, store), Listing, Planned), cpus=use.probe_cpus
-    )
+    task = RowTask(partial(Survey, config, store), Listing, Planned)
+    dataset = add_tasks(dataset, task, share_of(config, "probe"))
     yield from _shown(dataset, config, store, careful=careful)
 
 
@@ -189,36 +187,34 @@ def _planned_closer(groups: Sequence[AssetGroup], lake: Lake, config: Config, st
     dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
     read = ReadStored(lake, stored_files(lake))
     task = RowTask(partial(PlanCloserLook, config, store, read), AssetGroup, Planned)
-    return add_tasks(dataset, task, cpus=config.resources.probe_cpus)
+    return add_tasks(dataset, task, share_of(config, "probe"))
 
 
 def _shown(dataset: Dataset, config: Config, store: UnitStore, *, careful: bool) -> Iterator[pa.Table]:
     """Decode what is planned and show it to the model, or recall it."""
-    use = config.resources
-    dataset = fan_out(dataset, cpus=use.probe_cpus)
+    dataset = fan_out(dataset, share_of(config, "probe"))
     decode = RowTask(partial(Recall, config, store), Planned, Perception)
-    dataset = add_tasks(dataset, decode, cpus=use.decode_cpus)
+    dataset = add_tasks(dataset, decode, share_of(config, "decode"))
     if careful:
-        dataset = fan_out(dataset, cpus=use.decode_cpus)
+        dataset = fan_out(dataset, share_of(config, "decode"))
+    planned = plan_workers(config, cluster_nodes())
+    workers = _pool(config, planned, "vision")
     if config.vision.engine == "vllm":
-        workers = vision_workers(config, cluster_cpus(), cluster_gpus())
-        arguments = processor_arguments(config, workers=workers, careful=careful)
-        dataset = add_vllm(dataset, arguments, VllmRows(config), cpus=use.decode_cpus)
+        arguments = processor_arguments(config, workers=workers[0], careful=careful)
+        dataset = add_vllm(dataset, arguments, VllmRows(config), cpus=config.resources.decode_cpus)
     else:
-        workers = vision_workers(config, cluster_cpus(), cluster_gpus())
         dataset = add_actors(
             dataset,
-            partial(_vlm, config, workers),
+            partial(_vlm, config, workers[1]),
             Perception,
             Perception,
+            share_of(config, "vision"),
             workers=workers,
-            cpus=use.vision_cpus,
-            gpus=use.vision_gpus,
             in_flight=1 if careful else 2,
             work="shown",
             batch_rows=None if careful else looks_per_call(config),
         )
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    yield from _stream(dataset, config, ("probe", "decode"), planned, ("vision",))
 
 
 def looks_per_call(config: Config) -> int:
@@ -249,10 +245,10 @@ def summarise(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: 
         config: Of the run.
         run_id: Of the run.
     """
-    workers = summary_workers(config, cluster_cpus(), cluster_gpus())
+    workers = plan_workers(config, cluster_nodes())
     dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
     read = RowTask(partial(ReadSources, lake, files_of(lake)), AssetGroup, Sources)
-    write = partial(Summariser, config, run_id, workers=workers)
+    write = partial(Summariser, config, run_id, workers=_pool(config, workers, "summary")[1])
     yield from _written(dataset, read, write, config, workers)
 
 
@@ -265,10 +261,10 @@ def mend(groups: Sequence[LookedGroup], lake: Lake, config: Config, run_id: str)
         config: Of the run.
         run_id: Of the run.
     """
-    workers = summary_workers(config, cluster_cpus(), cluster_gpus())
+    workers = plan_workers(config, cluster_nodes())
     dataset: Dataset = ray.data.from_arrow([to_table(LookedGroup, [group]) for group in groups])
     read = RowTask(partial(ReadDoubted, lake, stored_files(lake)), LookedGroup, Doubted)
-    write = partial(MendSummaries, config, run_id, workers=workers)
+    write = partial(MendSummaries, config, run_id, workers=_pool(config, workers, "summary")[1])
     yield from _written(dataset, read, write, config, workers)
 
 
@@ -277,23 +273,20 @@ def _written(
     read: RowTask[Any, Any],
     write: Callable[[], Callable[[list[Any]], list[Summarised]]],
     config: Config,
-    workers: int,
+    workers: Workers,
 ) -> Iterator[pa.Table]:
     """Read assets from the lake and have their summaries written."""
-    use = config.resources
-    dataset = add_tasks(dataset, read, cpus=use.probe_cpus)
+    dataset = add_tasks(dataset, read, share_of(config, "probe"))
     dataset = add_actors(
         dataset,
         write,
         read.row_out,
         Summarised,
-        workers=workers,
-        # To pick sentences takes no more than to read them.
-        cpus=use.summary_cpus if config.summary.writes else use.probe_cpus,
-        gpus=use.summary_gpus if config.summary.writes else 0.0,
+        share_of(config, "summary"),
+        workers=_pool(config, workers, "summary"),
         in_flight=1,
     )
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    yield from _stream(dataset, config, ("probe",), workers, ("summary",))
 
 
 def embed(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: str) -> Iterator[pa.Table]:
@@ -305,33 +298,47 @@ def embed(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: str)
         config: Of the run.
         run_id: Of the run.
     """
-    use, workers = config.resources, embedding_workers(config, cluster_cpus(), cluster_gpus())
+    planned = plan_workers(config, cluster_nodes())
+    workers = _pool(config, planned, "embedding")
     dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
     files = {name: lake.files(name) for name in read_texts.TABLES}
     read = RowTask(partial(read_texts.ReadTexts, lake, files), AssetGroup, AssetTexts)
-    dataset = add_tasks(dataset, read, cpus=use.probe_cpus)
+    dataset = add_tasks(dataset, read, share_of(config, "probe"))
     dataset = add_actors(
         dataset,
-        partial(EmbedTexts, config, run_id, workers),
+        partial(EmbedTexts, config, run_id, workers[1]),
         AssetTexts,
         Embedded,
+        share_of(config, "embedding"),
         workers=workers,
-        cpus=use.embedding_cpus,
-        gpus=0.0 if config.embedding.engine == "openai" else use.embedding_gpus,
         in_flight=1,
     )
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    yield from _stream(dataset, config, ("probe",), planned, ("embedding",))
 
 
 def hash_contents(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
     """Hash files on the cluster; yield tables of `Hashed` rows. Files that cannot be read are left out."""
     dataset: Dataset = ray.data.from_arrow(_blocks(listings))
     hasher = RowTask(partial(HashContent, config.store.storage_options), Listing, Hashed)
-    dataset = add_tasks(dataset, hasher, cpus=config.resources.probe_cpus)
+    dataset = add_tasks(dataset, hasher, share_of(config, "probe"))
     yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
 
 
 def _blocks(listings: Sequence[Listing]) -> list[pa.Table]:
-    cpus = int(cluster_cpus())
-    rows = max(1, min(_LISTINGS_PER_BLOCK, len(listings) // (cpus * 4)))
+    cores = sum(node.cpus for node in cluster_nodes())
+    rows = max(1, min(_LISTINGS_PER_BLOCK, int(len(listings) / (cores * 4))))
     return [to_table(Listing, listings[at : at + rows]) for at in range(0, len(listings), rows)]
+
+
+def _pool(config: Config, workers: Workers, pool: Pool) -> tuple[int, int]:
+    """Say with how many workers a pool begins, and to how many it may grow."""
+    count: int = getattr(workers, pool)
+    return count, max(count, config.resources.max_workers.get(pool, count))
+
+
+def _stream(
+    dataset: Dataset, config: Config, tasks: Sequence[Operator], workers: Workers, pools: Sequence[Pool]
+) -> Iterator[pa.Table]:
+    """Yield what comes out for as long as the nodes that live can hold the workers of these pools."""
+    held: dict[Pool, int] = {pool: count for pool in pools if (count := getattr(workers, pool))}
+    return stream(dataset, lambda nodes: holds(config, nodes, tasks, held))

@@ -117,11 +117,11 @@ class CloserPass(SummaryPass):
 
     def _mend(self, assets: Sequence[Due]) -> None:
         """Write summaries once more with what was seen, and commit them."""
-        from cluster.resources import summary_workers
-        from cluster.session import cluster_cpus, cluster_gpus
+        from cluster.nodes import cluster_nodes
+        from cluster.resources import plan_workers
 
         waiting = {item.asset_id: item for item in assets}
-        workers = summary_workers(self.tools.config, cluster_cpus(), cluster_gpus())
+        workers = plan_workers(self.tools.config, cluster_nodes()).summary
         self._mended(groups_of(assets, workers, GROUP_ASSETS[True]), waiting)
         if waiting:
             self.tools.progress.say(f"writing about {len(waiting)} assets again that a lost worker had")

@@ -212,14 +212,15 @@ class _Run:
 
     def _work(self, task: Task, verbose: bool) -> None:
         # Ray is slow to import and needed only when there is something to do.
-        from cluster.resources import require_fit
-        from cluster.session import ClusterGone, cluster_cpus, cluster_gpus, session
+        from cluster.nodes import cluster_nodes
+        from cluster.resources import plan_workers
+        from cluster.session import ClusterGone, session
         from jobs.committer import Committer
 
         with ExitStack() as stack:
             self.progress.say("starting Ray")
             stack.enter_context(session(self.config, verbose=verbose))
-            require_fit(self.config, cluster_cpus(), cluster_gpus())
+            plan_workers(self.config, cluster_nodes())  # what does not fit is refused
             self.progress.say("loading engines")
             committer = stack.enter_context(
                 Committer(self.lake, self.config, self.run_id, self._committed, self.claim.check)
@@ -240,11 +241,18 @@ class _Run:
 
     def _perceive(self, todo: Sequence[Listing], committer: "Committer") -> None:
         """Hand files out: the first of each content, its copies, then with care what was lost."""
+        from cluster.nodes import cluster_nodes
+
         self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
         self.awaiting.expect(todo)
         first, copies = copies_last(todo, self._hashes(todo))
+        nodes = len(cluster_nodes())
         self._pass(first, committer)
         self._pass(copies, committer)
+        while self.waiting and (left := len(cluster_nodes())) < nodes:
+            nodes = left
+            self.progress.say(f"a node has died; going on with {len(self.waiting)} files on the others")
+            self._pass(list(self.waiting.values()), committer)
         if self.waiting:
             self.progress.say(f"trying {len(self.waiting)} files again that a lost worker had")
             self._pass(list(self.waiting.values()), committer, careful=True)

@@ -114,10 +114,10 @@ class SummaryPass:
 
     def write(self, due: Sequence[Due]) -> None:
         """Write summaries and commit them, asset by asset."""
-        from cluster.resources import summary_workers
-        from cluster.session import cluster_cpus, cluster_gpus
+        from cluster.nodes import cluster_nodes
+        from cluster.resources import plan_workers
 
-        workers = summary_workers(self.tools.config, cluster_cpus(), cluster_gpus())
+        workers = plan_workers(self.tools.config, cluster_nodes()).summary
         waiting = {item.asset_id: item for item in due}
         most = GROUP_ASSETS[self.tools.config.summary.writes]
         self._pass(groups_of(due, workers, most), waiting)

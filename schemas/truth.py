@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from schemas.config import ConfigError, Section
+from schemas.section import ConfigError, Section
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Page = Annotated[int, Field(ge=1)]

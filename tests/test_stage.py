@@ -11,6 +11,7 @@ import ray.data
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.nodes import Share
 from cluster.session import session
 from cluster.stage import BatchActor, RowTask, add_actors, add_tasks, fan_out
 from schemas.arrow import from_table, to_table
@@ -71,10 +72,12 @@ class Mark:
 def run_chain(task_poison: int, actor_poison: int) -> list[Seen]:
     """Two numbers through a fan-out, a task stage and an actor stage."""
     dataset: ray.data.Dataset = ray.data.from_arrow([to_table(Number, [Number(value)]) for value in (1, 2)])
-    dataset = add_tasks(dataset, RowTask(make_spread, Number, Number), cpus=0.25)
-    dataset = fan_out(dataset, cpus=0.25)
-    dataset = add_tasks(dataset, RowTask(partial(make_look, task_poison), Number, Seen), cpus=0.25)
-    dataset = add_actors(dataset, partial(Mark, actor_poison), Seen, Seen, workers=2, cpus=0.5, in_flight=1)
+    dataset = add_tasks(dataset, RowTask(make_spread, Number, Number), Share(0.25))
+    dataset = fan_out(dataset, Share(0.25))
+    dataset = add_tasks(dataset, RowTask(partial(make_look, task_poison), Number, Seen), Share(0.25))
+    dataset = add_actors(
+        dataset, partial(Mark, actor_poison), Seen, Seen, Share(0.5), workers=(2, 2), in_flight=1
+    )
     tables = dataset.iter_batches(batch_format="pyarrow", batch_size=None)
     return [row for table in tables for row in from_table(Seen, table)]
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cluster.resources import require_fit, summary_workers
+from cluster.nodes import one_node
+from cluster.resources import plan_workers
 from operators import text_isolated
 from operators.checkpoint_files import CheckpointError
 from operators.generating_child import OnDevice
@@ -336,21 +337,25 @@ def test_long_questions_have_more_time_on_cpus() -> None:
 
 def test_workers_fit_the_cluster() -> None:
     """One model for each four threads or GPU share, one caller of a server, a picker for each core."""
+
+    def workers(config: Config, cpus: int, gpus: int) -> int:
+        return plan_workers(config, one_node(cpus, gpus)).summary
+
     here = ["summary.engine=transformers", f"summary.model={QWEN}"]
-    assert summary_workers(load_config(settings=here), 16, 0) == 4
-    assert summary_workers(load_config(settings=here), 2, 0) == 1
-    assert summary_workers(load_config(settings=[*here, "resources.summary_gpus=0.5"]), 16, 2) == 4
-    assert summary_workers(load_config(settings=[*here, "resources.summary_workers=3"]), 16, 0) == 3
-    assert summary_workers(load_config(settings=["summary.engine=openai"]), 16, 0) == 1
-    assert summary_workers(load_config(), 16, 0) == 16
+    assert workers(load_config(settings=here), 16, 0) == 4
+    assert workers(load_config(settings=here), 2, 0) == 1
+    assert workers(load_config(settings=[*here, "resources.summary_gpus=0.5"]), 16, 2) == 4
+    assert workers(load_config(settings=[*here, "resources.summary_workers=3"]), 16, 0) == 3
+    assert workers(load_config(settings=["summary.engine=openai"]), 16, 0) == 1
+    assert workers(load_config(), 16, 0) == 16
     for settings, says in (
-        (["resources.summary_gpus=1"], "resources.summary_gpus=1"),
+        (["resources.summary_gpus=1"], "resources.summary_gpus wants 1"),
         (["resources.summary_workers=9", "resources.summary_cpus=2"], "resources.summary_cpus=2"),
         (["summary.engine=vllm"], "summary.engine=vllm"),
     ):
         with pytest.raises(ConfigError, match=says):
-            require_fit(load_config(settings=[*here, *settings]), 4, 0)
-    require_fit(load_config(settings=here), 4, 0)
+            workers(load_config(settings=[*here, *settings]), 4, 0)
+    assert workers(load_config(settings=here), 4, 0) == 1
 
 
 # --- before a run ---------------------------------------------------------------------------
