@@ -81,20 +81,28 @@ class BatchActor(Generic[In, Out]):
         return to_table(self.row_out, rows)
 
 
-def _map_batches(dataset: Dataset, operator: Any, **arguments: Any) -> Dataset:
+def _map_batches(dataset: Dataset, operator: Any, share: Share, **arguments: Any) -> Dataset:
     """Call `Dataset.map_batches` on Arrow.
 
     Ray 2.60 deprecates passing retries and restarts here, for removal in 2.64, and has no other
     place for them yet; without them it retries without end. `pyproject.toml` holds Ray below.
     """
+    wanted = share.remote_args()
+    gpus = wanted.pop("num_gpus", None)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-        return dataset.map_batches(operator, batch_format="pyarrow", **arguments)
+        mapped = dataset.map_batches(operator, batch_format="pyarrow", **wanted, **arguments)
+    if gpus:
+        # Where a GPU is asked for, Ray wants to be told a number of rows, and gathers blocks until it has
+        # them; operators batch for themselves and take blocks as they come. So it is set in the plan.
+        planned: Any = mapped._logical_plan.dag
+        planned.ray_remote_args.update(num_gpus=gpus)
+    return mapped
 
 
 def add_tasks(dataset: Dataset, task: RowTask[Any, Any], share: Share) -> Dataset:
     """Append a stage of tasks, each of which takes a share of a node."""
-    return _map_batches(dataset, task, batch_size=None, max_retries=1, **share.remote_args())
+    return _map_batches(dataset, task, share, batch_size=None, max_retries=1)
 
 
 def add_actors(
@@ -127,6 +135,7 @@ def add_actors(
     return _map_batches(
         dataset,
         BatchActor,
+        share,
         batch_size=batch_rows,
         fn_constructor_args=(make, row_in, row_out, work),
         compute=ActorPoolStrategy(
@@ -138,7 +147,6 @@ def add_actors(
         udf_modifying_row_count=False,
         max_restarts=-1,
         max_task_retries=0,
-        **share.remote_args(),
     )
 
 
