@@ -29,7 +29,6 @@ from fsspec.spec import AbstractFileSystem
 from jobs.output import EXIT_USAGE
 from operators.lake import Lake, LakeError, quote, render_views
 from schemas.config import ConfigError
-from schemas.tables import TABLES
 
 _SCHEME = "lake"
 
@@ -75,7 +74,8 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
         self._lake = lake
         if files is None:
             files = {
-                table: [f"{table}/{uri.rpartition('/')[2]}" for uri in lake.files(table)] for table in TABLES
+                table: [f"{table}/{uri.rpartition('/')[2]}" for uri in uris]
+                for table, uris in lake.all_files().items()
             }
         self._places = {name: f"{lake.root}/{name}" for names in files.values() for name in names}
         self.tables = {table: [f"{_SCHEME}://{name}" for name in names] for table, names in files.items()}
@@ -92,7 +92,7 @@ class LakeFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
             msg = f"{path} cannot be written: queries only read"
             raise PermissionError(msg)
         place = self._place(path)
-        return Path(place).open("rb") if self._lake.is_local else self._lake.filesystem.open(place, "rb")
+        return Path(place).open("rb") if self._lake.is_local else self._lake.open_file(place)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Describe one file."""

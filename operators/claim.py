@@ -179,7 +179,11 @@ class _Log:
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
-        self.options = lake.storage_options if lake.is_local else _STORE_OPTIONS | lake.storage_options
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What Delta is told of the store, with credentials that hold now."""
+        return ({} if self.lake.is_local else _STORE_OPTIONS) | self.lake.storage_options
 
     def open(self) -> DeltaTable:
         """Open the table at its newest version, making it first where there is none."""

@@ -1,17 +1,31 @@
 """Equal files are told by their bytes, so that the second copy costs nothing.
 
 Only files of equal size can be equal, so only those are hashed ahead of the work; the hash
-goes with them, and they are not read for it again.
+goes with them, and they are not read for it again. To hash a long video all of it must be read, which is
+what reading it by ranges avoids; so a store is believed that gives a digest itself. That of S3 is MD5,
+or for an upload in parts the MD5 of theirs: equal ones mean equal bytes, while equal bytes in other parts
+have another, and are read once more. Such a digest bears its origin in its name, and a file known by it is
+opened only while its store still says the same of it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from operators.source import open_source
+from operators.store_options import scheme_of
 from schemas import ids
 from schemas.failure import InputError
 from schemas.media import Listing
+
+_WHOLE_BYTES = 16 << 20
+"""Files below are hashed all the same where the choice is left to us: that costs two fetches, and tells
+copies in other stores, and in uploads of other parts."""
+
+_STATED = "etag:"
+_STATING = ("s3", "s3a")
+"""Stores whose ETag depends on the bytes alone. Others give one that changes with them, and also when a
+file is copied or merely touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,37 @@ class HashContent:
                 yield Hashed(listing.uri, ids.content_hash(file))
         except (InputError, OSError):
             return
+
+
+def stated_hash(listing: Listing, identity: str) -> str | None:
+    """Return what a store says of the bytes of a file, as its `content_hash`; None to hash them.
+
+    Args:
+        listing: The file.
+        identity: `store.identity`.
+    """
+    if identity == "bytes" or listing.etag is None or scheme_of(listing.uri) not in _STATING:
+        return None
+    if identity == "auto" and listing.size_bytes < _WHOLE_BYTES:
+        return None
+    return f"{_STATED}{listing.etag}:{listing.size_bytes}"
+
+
+def stated_etag(content_hash: str) -> str | None:
+    """Return the ETag on which the identity of a file rests; None if its bytes were hashed."""
+    if not content_hash.startswith(_STATED):
+        return None
+    return content_hash.removeprefix(_STATED).rpartition(":")[0]
+
+
+def with_stated_hashes(listings: Iterable[Listing], identity: str) -> list[Listing]:
+    """Let files that need not be hashed bear what their store says of them."""
+    return [
+        listing
+        if listing.content_hash is not None
+        else replace(listing, content_hash=stated_hash(listing, identity))
+        for listing in listings
+    ]
 
 
 def of_equal_size(listings: Sequence[Listing]) -> list[Listing]:

@@ -12,15 +12,17 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from operators.bisect_span import DEADLY, bisect_span, lost_stretch, merge_parts
+from operators.content import stated_etag
 from operators.decode_image import decode_image_frames
 from operators.decode_look import decode_looks
 from operators.decode_pdf import decode_pdf_pages
 from operators.decode_sound import decode_sound
 from operators.decode_video import decode_span
-from operators.isolate import Bounds, shared_sandbox
+from operators.isolate import Bounds, Sandbox, shared_sandbox
 from operators.probe import SANDBOX_MODULES
 from operators.retrying import is_transient
 from operators.source import open_source
+from operators.stopwatch import Spent, Stopwatch
 from operators.subtitles import read_sidecar, read_subtitle_tracks
 from schemas.config import Config
 from schemas.failure import Failure, InputError, Reason, Stage
@@ -47,15 +49,15 @@ class Decode:
             return
         begin = done = retries = 0
         while done < len(units):
-            started = time.perf_counter()
+            watch = Stopwatch()
             try:
                 for perception in self._run(asset, units[begin:]):
                     if perception.unit.index < units[done].index:
                         continue
                     assert perception.unit == units[done]
-                    done += 1
-                    yield perception
-                    started, retries = time.perf_counter(), 0
+                    done, retries = done + 1, 0
+                    yield _timed(perception, watch.read(), self._sandbox().spent)
+                    watch.restart()
                 if done < len(units):
                     msg = f"The decoder gave {len(units) - done} units too few. Please report this."
                     raise InputError(Reason.INTERNAL, msg)
@@ -68,21 +70,24 @@ class Decode:
                     # Where sound is cut depends on what came before: it is decoded again from there.
                     begin = begin if units[done].kind == UnitKind.SPEECH else done
                     continue
-                yield self._salvage(asset, units[done], error, started)
+                yield self._salvage(asset, units[done], error, watch)
                 begin = done = done + 1
 
     def _run(
         self, asset: Asset, units: list[Unit], item_seconds: float | None = None
     ) -> Iterator[Perception]:
-        sandbox = shared_sandbox(Bounds.of(self.config.limits), SANDBOX_MODULES)
-        return sandbox.run(decode_units, asset, units, self.config, item_seconds=item_seconds)
+        return self._sandbox().run(decode_units, asset, units, self.config, item_seconds=item_seconds)
 
-    def _salvage(self, asset: Asset, unit: Unit, error: InputError, started: float) -> Perception:
+    def _sandbox(self) -> Sandbox:
+        return shared_sandbox(Bounds.of(self.config.limits), SANDBOX_MODULES)
+
+    def _salvage(self, asset: Asset, unit: Unit, error: InputError, watch: Stopwatch) -> Perception:
         """Account for a unit that could not be decoded; of a span, keep what can be."""
         if unit.kind != UnitKind.SPAN or error.reason not in DEADLY:
             stage = _STAGES.get(unit.kind, Stage.DECODE)
-            cost = Cost("decode", time.perf_counter() - started)
-            return Perception(asset, unit, failures=[lost_stretch(unit, error, stage)], costs=[cost])
+            spent = watch.read()
+            lost = Perception(asset, unit, failures=[lost_stretch(unit, error, stage)])
+            return _timed(replace(lost, costs=[Cost("decode", spent.seconds)]), spent, spent)
         limits, kept_bytes = self.config.limits, 0
 
         def decode(part: Unit, deadline_seconds: float) -> Perception:
@@ -99,7 +104,29 @@ class Decode:
 
         interval = self.config.sampling.interval_seconds
         parts = bisect_span(unit, error, decode, interval, limits.unit_seconds)
-        return merge_parts(asset, unit, parts, time.perf_counter() - started)
+        spent = watch.read()
+        return _timed(merge_parts(asset, unit, parts, spent.seconds), spent, spent)
+
+
+def _timed(perception: Perception, spent: Spent, worked: Spent) -> Perception:
+    """Note CPU time, and when there was work on it, with what decoding itself has counted.
+
+    Args:
+        perception: With its cost at the end of its costs.
+        spent: All that it took, here and in the child.
+        worked: When the child was at it.
+    """
+    if not perception.costs:
+        return perception
+    *others, cost = perception.costs
+    timed = replace(
+        cost,
+        cpu_seconds=spent.cpu_seconds,
+        started_at=worked.started_at,
+        ended_at=worked.ended_at,
+        fetched_bytes=spent.fetched_bytes,
+    )
+    return replace(perception, costs=[*others, timed])
 
 
 _STAGES: dict[str, Stage] = {UnitKind.SUBTITLES: Stage.SUBTITLES, UnitKind.SPEECH: Stage.SOUND}
@@ -120,7 +147,7 @@ def decode_units(asset: Asset, units: Sequence[Unit], config: Config) -> Iterato
     """
     options = config.store.storage_options
     try:
-        with open_source(asset.uri, options) as file:
+        with open_source(asset.uri, options, stated_etag(asset.content_hash)) as file:
             match asset.kind:
                 case _ if units[0].kind == UnitKind.LOOK:
                     yield from decode_looks(file, asset, units, config)
@@ -186,6 +213,15 @@ def with_plan(perception: Perception, planned: Planned) -> Perception:
     """Let the first unit of a task carry what its plan found and cost."""
     if not planned.failures and not planned.seconds:
         return perception
-    probing = Cost("probe", planned.seconds, items=1, bytes=planned.asset.size_bytes)
+    probing = Cost(
+        "probe",
+        planned.seconds,
+        items=1,
+        bytes=planned.asset.size_bytes,
+        cpu_seconds=planned.cpu_seconds,
+        started_at=planned.started_at,
+        ended_at=planned.started_at + planned.seconds,
+        fetched_bytes=planned.fetched_bytes,
+    )
     costs = [probing, *perception.costs] if planned.seconds else perception.costs
     return replace(perception, failures=[*planned.failures, *perception.failures], costs=costs)

@@ -16,10 +16,13 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from operators.retrying import one_line
 from operators.sniff import MEDIA_SUFFIXES
-from operators.source import filesystem, local_uri
+from operators.source import etag_of, filesystem, local_uri
+from operators.store_options import scheme_of
 from schemas.failure import SkipReason
 from schemas.media import Listing, Sidecar
+from schemas.store import holds_credential
 
 _GLOB = re.compile(r"[*?\[]")
 _SUBTITLES = (".srt", ".vtt")
@@ -106,6 +109,13 @@ def discover(
 def _list_source(
     source: str, exclude: str | None, options: dict[str, str] | None
 ) -> Iterator[Listing | Skip | Unlisted]:
+    if holds_credential(source):
+        msg = (
+            f"A source at {scheme_of(source)}:// has a password or signature in its address, which every "
+            "reader of the lake would see. Let its store's library find it (s3://: the environment; "
+            "sftp://: an ssh key), or copy the file first."
+        )
+        raise SourceError(msg)
     try:
         store, path = filesystem(source, options)
     except (ImportError, ValueError) as error:
@@ -117,7 +127,8 @@ def _list_source(
         else:
             yield from _list_remote(store, source, path, exclude)
     except (OSError, ValueError) as error:
-        msg = f"Cannot list {source!r}: {error}. Check that it exists and that the credentials allow it."
+        said = one_line(error).rstrip(".")
+        msg = f"Cannot list {source!r}: {said}. Check that it exists and that the credentials allow it."
         raise SourceError(msg) from error
 
 
@@ -222,6 +233,8 @@ def _list_remote(store: Any, source: str, path: str, exclude: str | None) -> Ite
         inside = store.find(name, detail=True) if info.get("type") == "directory" else {name: info}
         for inner, facts in inside.items():
             count += 1
+            if inner.endswith("/") and not facts.get("size"):
+                continue  # An empty object by which a console shows a folder.
             uri = store.unstrip_protocol(inner)
             if exclude is not None and uri.startswith(exclude.rstrip("/") + "/"):
                 continue
@@ -229,16 +242,9 @@ def _list_remote(store: Any, source: str, path: str, exclude: str | None) -> Ite
             if any(part.startswith(".") for part in below.parts):
                 yield Skip(uri, SkipReason.HIDDEN, "A file whose name, or a folder of it, begins with a dot.")
             else:
-                yield Listing(uri, int(facts.get("size") or 0), _modified_ns(facts), _etag(facts))
+                yield Listing(uri, int(facts.get("size") or 0), _modified_ns(facts), etag_of(facts))
     if not count:
         raise _missing(source)
-
-
-def _etag(facts: dict[str, Any]) -> str | None:
-    for key in ("ETag", "etag", "md5Hash", "content_md5"):
-        if facts.get(key):
-            return str(facts[key]).strip('"')
-    return None
 
 
 def _modified_ns(facts: dict[str, Any]) -> int | None:

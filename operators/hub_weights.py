@@ -26,7 +26,7 @@ from operators.hub import (
     snapshots,
 )
 from operators.hub_files import is_whole, read_or_empty
-from schemas.config import Section
+from schemas.section import Section
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 

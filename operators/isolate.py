@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from operators.channel import Channel, TooLargeError
+from operators.stopwatch import Spent, fetched_bytes, note_child
 from schemas.config import Limits
 from schemas.failure import InputError, Reason
 
@@ -91,6 +92,9 @@ class Sandbox:
         self._child: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._owner = 0
+        self._cpu_seconds, self._fetched = 0.0, 0
+        self.spent = Spent()
+        """When the child worked on the last item, and what that took."""
 
     @property
     def is_running(self) -> bool:
@@ -151,7 +155,7 @@ class Sandbox:
             channel.close()
         if child is not None and self._owner == os.getpid():
             child.kill()
-            child.wait()
+            self._reap(child)
 
     def __del__(self) -> None:
         """End the child with its owner."""
@@ -172,7 +176,7 @@ class Sandbox:
         except OSError as error:
             msg = f"Wanted a process for the {self.name}; the system gives none ({error}). Run fewer at once."
             raise InputError(Reason.INTERNAL, msg, transient=True) from error
-        self._owner = os.getpid()
+        self._owner, self._cpu_seconds, self._fetched = os.getpid(), 0.0, 0
         self._channel = Channel(ours)
         self._channel.send((self.bounds, self.preload, self.name))
         self._receive(self._channel, max(START_SECONDS, self.bounds.item_seconds))
@@ -180,7 +184,7 @@ class Sandbox:
     def _receive(self, channel: Channel, wait_seconds: float) -> tuple[bool, Any]:
         """Take the next message: whether it is an item, and the item."""
         try:
-            is_item, value = channel.receive(self.bounds.output_bytes + _ERROR_BYTES, wait_seconds)
+            is_item, value, *spent = channel.receive(self.bounds.output_bytes + _ERROR_BYTES, wait_seconds)
         except TimeoutError:
             msg = (
                 f"Nothing came out of the {self.name} for {wait_seconds:g} s, the limit, and it was stopped. "
@@ -190,11 +194,32 @@ class Sandbox:
         except TooLargeError:
             # The child counts for itself; one that does not is no longer under control.
             raise _too_large(self.name, self.bounds.output_bytes) from None
+        if spent:
+            self._note(*spent)
         return is_item, value
+
+    def _note(self, began: float, ended: float, cpu_seconds: float, fetched: int) -> None:
+        """Count what the child says that it has used; of time and bytes it tells all since it was made."""
+        used, came = max(0.0, cpu_seconds - self._cpu_seconds), fetched - self._fetched
+        self._cpu_seconds, self._fetched = cpu_seconds, fetched
+        self.spent = Spent(ended - began, used, began, ended, came)
+        note_child(used, came)
+
+    def _reap(self, child: "subprocess.Popen[bytes]", wait_seconds: float | None = None) -> int | None:
+        """Wait for the end of the child and count the CPU time that it had no more occasion to tell of."""
+        if child.returncode is not None:
+            return child.returncode
+        before = _ended_seconds()
+        try:
+            code = child.wait(wait_seconds)
+        except subprocess.TimeoutExpired:  # it closed its side and stayed
+            return None
+        note_child(_ended_seconds() - before - self._cpu_seconds)
+        return code
 
     def _obituary(self, cpu_seconds: float) -> InputError:
         """Say how the child died."""
-        code = None if self._child is None else _exit_code(self._child)
+        code = None if self._child is None else self._reap(self._child, _LEAVING_SECONDS)
         if code == -signal.SIGXCPU:
             msg = (
                 f"The {self.name} took more than {cpu_seconds:g} s of CPU time, the limit, and was stopped. "
@@ -215,11 +240,10 @@ class Sandbox:
         return InputError(Reason.CRASHED, msg)
 
 
-def _exit_code(child: "subprocess.Popen[bytes]") -> int | None:
-    try:
-        return child.wait(_LEAVING_SECONDS)
-    except subprocess.TimeoutExpired:  # it closed its side and stayed
-        return None
+def _ended_seconds() -> float:
+    """Return the CPU time of all children of this process that have ended and were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _too_large(name: str, limit_bytes: int) -> InputError:
@@ -252,7 +276,8 @@ def _spawn(descriptor: int, threads: int) -> "subprocess.Popen[bytes]":
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     return _SPAWNER.submit(
         subprocess.Popen,
-        [sys.executable, "-m", "operators.isolate", str(descriptor)],
+        # -P: not from the current folder, in which anything may lie.
+        [sys.executable, "-P", "-m", "operators.isolate", str(descriptor)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -265,11 +290,13 @@ def _answer(channel: Channel, bounds: Bounds, name: str) -> None:
     """Run one function and send what it yields, then how it ended."""
     error: InputError | None = None
     function, args, cpu_seconds = channel.receive()
+    began = time.time()
     try:
         _grant(cpu_seconds)
         for item in function(*args):
-            _send_item(channel, item, bounds, name)
+            _send_item(channel, item, bounds, name, _spent(began))
             _grant(cpu_seconds)
+            began = time.time()
     except InputError as raised:
         error = raised
     except MemoryError:
@@ -277,12 +304,20 @@ def _answer(channel: Channel, bounds: Bounds, name: str) -> None:
         os._exit(_OUT_OF_MEMORY_EXIT)
     except Exception as raised:
         error = _internal(raised)
-    channel.send((False, (error, _resident_bytes())))
+    channel.send((False, (error, _resident_bytes()), *_spent(began)))
 
 
-def _send_item(channel: Channel, item: object, bounds: Bounds, name: str) -> None:
+_Used = tuple[float, float, float, int]
+
+
+def _spent(began: float) -> _Used:
+    """Say when work on an item began and ended, and what this process has used in all."""
+    return began, time.time(), time.process_time(), fetched_bytes()
+
+
+def _send_item(channel: Channel, item: object, bounds: Bounds, name: str, spent: _Used) -> None:
     try:
-        channel.send((True, item), bounds.output_bytes)
+        channel.send((True, item, *spent), bounds.output_bytes)
     except TooLargeError:
         raise _too_large(name, bounds.output_bytes) from None
 
@@ -342,7 +377,7 @@ def main() -> None:
     for module in preload:
         importlib.import_module(module)
     _confine(bounds)
-    channel.send((False, None))
+    channel.send((False, None, *_spent(time.time())))
     with contextlib.suppress(EOFError):
         while True:
             _answer(channel, bounds, name)

@@ -10,18 +10,23 @@ import os
 import re
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from operators.source import filesystem
+from operators.costs_view import COSTS
+from operators.retrying import one_line, with_retries
+from operators.source import filesystem, steady
+from operators.store_options import StoreSettingsError, delta_options
 from operators.timeline import TIMELINE
 from schemas.arrow import arrow_schema
+from schemas.store import holds_credential
 from schemas.tables import CHILDREN, TABLES, WRITES
 
 VIEWS_FILE = "views.sql"
@@ -36,6 +41,11 @@ _DELTA_PROPERTIES = {
 
 _MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\x00-\x1f\x7f]")
 """What Delta decodes in a local path, and then looks for in another folder."""
+
+_MISREAD_URL = re.compile(r"[%?#\\\x00-\x1f\x7f]")
+"""The same in a URL: behind one of the first three, all tables would be taken for one."""
+
+_OPENED_TOGETHER = 8
 
 
 class LakeError(Exception):
@@ -63,10 +73,19 @@ class Lake:
 
         Args:
             uri: Local path, `file://` or object-store URL.
-            storage_options: For Delta's object store; fsspec takes the environment's.
+            storage_options: How its store is reached, as in `store.storage_options`.
         """
-        self.storage_options = dict(storage_options or {})
-        self.filesystem, self.root = filesystem(str(uri))
+        if holds_credential(str(uri)):
+            msg = (
+                "The address of the lake has a password or signature in it, which its tables would show. Set "
+                "credentials in the environment, as the store's library expects them."
+            )
+            raise LakeError(msg)
+        self._options = dict(storage_options or {})
+        try:
+            self.filesystem, self.root = filesystem(str(uri), self._options)
+        except StoreSettingsError as error:
+            raise LakeError(str(error)) from error
         self.root = self.root.rstrip("/")
         protocols = self.filesystem.protocol
         self.is_local = "file" in ((protocols,) if isinstance(protocols, str) else protocols)
@@ -78,7 +97,18 @@ class Lake:
                     "something else. Choose a name without per cent codes, backslashes or control characters."
                 )
                 raise LakeError(msg)
+        elif found := _MISREAD_URL.search(self.root):
+            msg = (
+                f"Wanted a place for the lake; {str(uri)!r} holds {found[0]!r}, which Delta takes for a part "
+                "of an address. Choose a name without per cent signs, question marks, hashes or backslashes."
+            )
+            raise LakeError(msg)
         self.uri: str = self.root if self.is_local else self.filesystem.unstrip_protocol(self.root)
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """What Delta is told of the store, with credentials that hold now: not to be kept."""
+        return delta_options(self.uri, self._options)
 
     def exists(self) -> bool:
         """Tell whether a lake has been started here."""
@@ -111,7 +141,12 @@ class Lake:
         except LakeError:
             raise
         except Exception as error:
-            msg = f"Cannot create a lake at {self.uri}: {error}. Check the path and the permissions."
+            what = (
+                "the path and the permissions"
+                if self.is_local
+                else "the bucket, the path and the credentials"
+            )
+            msg = f"Cannot create a lake at {self.uri}: {one_line(error)}. Check {what}."
             raise LakeError(msg) from error
 
     def _create_table(self, name: str) -> None:
@@ -164,9 +199,23 @@ class Lake:
         name = f"part-{uuid.uuid4().hex}.parquet"
         return name, f"{self.root}/{table}/{name}"
 
+    def open_file(self, place: str) -> BinaryIO:
+        """Open a data file of a lake in a remote store, at its path within the filesystem."""
+
+        def opened() -> BinaryIO:
+            return cast(BinaryIO, self.filesystem.open(place, "rb"))
+
+        return steady(self.filesystem.unstrip_protocol(place), with_retries(opened), opened)
+
     def views_sql(self) -> str:
         """Spell out the views over the newest committed files, for plain DuckDB."""
-        return render_views({name: self.files(name) for name in TABLES})
+        return render_views(self.all_files())
+
+    def all_files(self) -> dict[str, list[str]]:
+        """List the committed files of all tables, as `files` does."""
+        # To open a table is to wait for its store several times over.
+        with ThreadPoolExecutor(1 if self.is_local else _OPENED_TOGETHER) as pool:
+            return dict(zip(TABLES, pool.map(self.files, TABLES), strict=True))
 
     def files(self, name: str) -> list[str]:
         """List the committed Parquet files of a table, as DuckDB and fsspec name them."""
@@ -224,6 +273,9 @@ def render_views(files: dict[str, list[str]]) -> str:
     ]
     for name, row in TABLES.items():
         source = relation(name, files)
+        if name == "costs":
+            statements.append(f"CREATE OR REPLACE VIEW costs AS{COSTS.format(source=source)};")
+            continue
         if name in CHILDREN:
             source += " WHERE write_id IN (SELECT write_id FROM live_writes)"
         elif name == "skips":

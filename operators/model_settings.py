@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from operators.checkpoint_files import CheckpointError
 from operators.hub import ModelError, Say
 from operators.hub_weights import Kind, is_folder, short_name
-from schemas.config import ConfigError, Embedding, Section, Summary, Vision
+from schemas.config import ConfigError, Embedding, Summary, Vision
+from schemas.section import Section
 
 ModelSettings = Vision | Summary
 

@@ -1,21 +1,22 @@
 """What a file is and how it will be cut into units, from its headers alone.
 
 Planning before decoding lets one long video keep a whole cluster busy and tells the driver
-how many units of an asset to wait for. The bytes are hashed here, so that a file whose date
-changed but whose content did not costs no decoding.
+how many units of an asset to wait for. The bytes are hashed here, where their store does not state a
+digest of them, so that a file whose date changed but whose content did not costs no decoding.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from operators import probe_document, probe_video
+from operators.content import stated_etag, stated_hash
 from operators.isolate import Bounds, shared_sandbox
 from operators.retrying import with_retries
 from operators.sniff import HEAD_BYTES, Sniffed, UnsupportedError, kind_by_name, sniff
 from operators.source import local_path, open_source
+from operators.stopwatch import Stopwatch
 from operators.unit_id import perception_id, plan_id, recipes
 from operators.unit_store import UnitStore
 from schemas import ids
@@ -51,8 +52,8 @@ class Probe:
 
     def __call__(self, listing: Listing) -> list[Planned]:
         """Plan one file. Never raises for what is in it: failures travel in the plan."""
-        started = time.perf_counter()
-        return self._timed(self._plan(self._listed(listing), listing), started)
+        watch = Stopwatch()
+        return self._timed(self._plan(self._listed(listing), listing), watch)
 
     def _listed(self, listing: Listing) -> Asset:
         """Say what is known of a file of which nothing has been read."""
@@ -82,8 +83,16 @@ class Probe:
         except (UnsupportedError, InputError, OSError):
             return None  # the run itself will say why
 
-    def _timed(self, tasks: list[Planned], started: float) -> list[Planned]:
-        return [replace(tasks[0], seconds=time.perf_counter() - started), *tasks[1:]]
+    def _timed(self, tasks: list[Planned], watch: Stopwatch) -> list[Planned]:
+        spent = watch.read()
+        first = replace(
+            tasks[0],
+            seconds=spent.seconds,
+            cpu_seconds=spent.cpu_seconds,
+            started_at=spent.started_at,
+            fetched_bytes=spent.fetched_bytes,
+        )
+        return [first, *tasks[1:]]
 
     def _plan(self, asset: Asset, listing: Listing) -> list[Planned]:
         try:
@@ -132,10 +141,12 @@ class Probe:
 
     def _look(self, asset: Asset, listing: Listing) -> list[Planned]:
         """Plan a file by its bytes."""
-        with self._open(listing.uri) as file:
+        content = listing.content_hash or stated_hash(listing, self.config.store.identity)
+        with self._open(listing.uri, stated_etag(content or "")) as file:
             sniffed, error = self._sniff(file, listing)
-            file.seek(0)
-            content = listing.content_hash or ids.content_hash(file)
+            if content is None:
+                file.seek(0)
+                content = ids.content_hash(file)
         sidecars = self._hash_sidecars(listing)
         kind = asset.kind if sniffed is None else str(sniffed.kind)
         version = ids.version(content, sidecars, perception_id(self.config, kind))
@@ -149,8 +160,8 @@ class Probe:
         wanted = plan_id(content, sidecars, sniffed.container, self.config)
         return self._recall(asset, content, wanted) or self._plan_kind(asset, sniffed)
 
-    def _open(self, uri: str) -> BinaryIO:
-        return open_source(uri, self.config.store.storage_options)
+    def _open(self, uri: str, etag: str | None = None) -> BinaryIO:
+        return open_source(uri, self.config.store.storage_options, etag)
 
     def _sniff(self, file: BinaryIO, listing: Listing) -> tuple[Sniffed | None, InputError | None]:
         """Decide the kind; a refusal is given back, because such a file has a version too."""
@@ -178,9 +189,9 @@ class Probe:
         sandbox = shared_sandbox(Bounds.of(limits), SANDBOX_MODULES)
         options = self.config.store.storage_options
         if sniffed.kind in (Kind.VIDEO, Kind.AUDIO):
-            (media,) = sandbox.run(_probe_media, asset.uri, sniffed.container, limits, options)
+            (media,) = sandbox.run(_probe_media, asset, sniffed.container, limits, options)
             return plan_media(asset, media, self.config)
-        (facts,) = sandbox.run(_probe_document, asset.uri, sniffed.kind, limits, options)
+        (facts,) = sandbox.run(_probe_document, asset, sniffed.kind, limits, options)
         asset = replace(
             asset,
             page_count=facts.page_count,
@@ -248,21 +259,21 @@ def span_seconds(media: probe_video.MediaFacts, config: Config) -> float:
 
 
 def _probe_media(
-    uri: str, container: str, limits: Limits, options: dict[str, str]
+    asset: Asset, container: str, limits: Limits, options: dict[str, str]
 ) -> Iterator[probe_video.MediaFacts]:
-    path = local_path(uri)
+    path = local_path(asset.uri)
     if path is not None:
         yield probe_video.probe_media(str(path), container, limits)
         return
-    with open_source(uri, options) as file:
+    with open_source(asset.uri, options, stated_etag(asset.content_hash)) as file:
         yield probe_video.probe_media(file, container, limits)
 
 
 def _probe_document(
-    uri: str, kind: Kind, limits: Limits, options: dict[str, str]
+    asset: Asset, kind: Kind, limits: Limits, options: dict[str, str]
 ) -> Iterator[probe_document.DocumentFacts]:
     probe = probe_document.probe_pdf if kind is Kind.DOCUMENT else probe_document.probe_image
-    with open_source(uri, options) as file:
+    with open_source(asset.uri, options, stated_etag(asset.content_hash)) as file:
         yield probe(file, limits)
 
 

@@ -58,6 +58,7 @@ _TRANSIENT_NUMBERS = frozenset(
         errno.EHOSTDOWN,
         errno.EHOSTUNREACH,
         errno.ENOBUFS,
+        getattr(errno, "EREMOTEIO", errno.EIO),  # s3fs's word for 500 InternalError
     }
 )
 

@@ -8,7 +8,7 @@ would take a failed read for the end of the file, never see it.
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -16,15 +16,24 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 import fsspec
 from fsspec.core import url_to_fs
 
+from operators.ranges import RangeCache, Ranges
 from operators.retrying import is_transient, one_line, with_retries
+from operators.stopwatch import note_fetched
+from operators.store_options import EXTRAS, file_options, scheme_of
 from schemas.failure import InputError, Reason
 
 _LOCAL = "file://"
 _QUOTED = "file://localhost"
 """Before a local path that is percent-encoded."""
 
-_BUFFER_BYTES = 1 << 16
-"""Below fsspec's own blocks (5 MB); it only turns short reads into whole ones."""
+_BUFFER_BYTES = 1 << 13
+"""Far below what is fetched; it only turns short reads into whole ones."""
+
+_RANGED = (*EXTRAS, "http", "https")
+"""Stores whose files fsspec reads by ranges, with a cache that can be left out."""
+
+_CACHE = RangeCache()
+"""Of this process: a decoder reads piece after piece of a file, and each begins with its index."""
 
 
 def local_uri(path: str | Path) -> str:
@@ -54,13 +63,32 @@ def filesystem(uri: str, options: dict[str, str] | None = None) -> tuple[Any, st
     if path is not None:
         # fsspec would take `::` in a file name for a chain of stores.
         return fsspec.filesystem("file"), str(path)
-    return cast(tuple[Any, str], url_to_fs(uri, **(options or {})))
+    try:
+        found = file_options(uri, options or {})
+        if "::" in uri and scheme_of(uri) in EXTRAS:
+            # The same in the name of an object.
+            store = fsspec.filesystem(scheme_of(uri), **found)
+            return store, str(store._strip_protocol(uri))
+        return cast(tuple[Any, str], url_to_fs(uri, **found))
+    except ImportError as error:
+        raise _without_extra(uri, error) from error
 
 
-def open_source(uri: str, options: dict[str, str] | None = None) -> BinaryIO:
+def _without_extra(uri: str, error: ImportError) -> ImportError:
+    """Say what to install for a store."""
+    extra = EXTRAS.get(scheme_of(uri))
+    return ImportError(f"its library is not installed: pip install 'gloss[{extra}]'") if extra else error
+
+
+def open_source(uri: str, options: dict[str, str] | None = None, etag: str | None = None) -> BinaryIO:
     """Open a source for reading and seeking; reads of a remote one are retried.
 
     Reading may raise OSError, which `unreadable` turns into the error of an input.
+
+    Args:
+        uri: What to open.
+        options: `store.storage_options`.
+        etag: What its store must still say of it, where its identity rests on that.
 
     Raises:
         InputError: `Reason.UNREADABLE` when its store refuses or does not have it; transient
@@ -70,7 +98,7 @@ def open_source(uri: str, options: dict[str, str] | None = None) -> BinaryIO:
     try:
         if path is not None:
             return with_retries(lambda: path.open("rb"))
-        return _open_remote(uri, options or {})
+        return _open_remote(uri, options or {}, etag)
     except Exception as error:  # a store's library raises what it likes; the cause is kept
         raise unreadable(uri, error) from error
 
@@ -85,24 +113,44 @@ def unreadable(uri: str, error: BaseException) -> InputError:
     return InputError(Reason.UNREADABLE, f"Cannot read {uri}: {said}. {advice}", transient)
 
 
-def _open_remote(uri: str, options: dict[str, str]) -> BinaryIO:
+def _open_remote(uri: str, options: dict[str, str], etag: str | None) -> BinaryIO:
     def opened() -> BinaryIO:
-        return cast(BinaryIO, fsspec.open(uri, "rb", **options).open())
+        store, path = filesystem(uri, options)
+        # What to fetch is decided here; a store's own reading ahead takes up to 50 MB for a jump.
+        how = {"cache_type": "none"} if scheme_of(uri) in _RANGED else {}
+        return cast(BinaryIO, store.open(path, "rb", **how))
 
     file = with_retries(opened)
-    if not file.seekable():
-        return file
-    return cast(BinaryIO, io.BufferedReader(_Steady(file, opened), _BUFFER_BYTES))
+    if etag is not None and _mark(file) != etag:
+        file.close()
+        msg = "it has changed since it was listed. Run the same command again"
+        raise OSError(msg)
+    return steady(uri, file, opened) if file.seekable() else file
+
+
+def steady(name: str, file: BinaryIO, reopen: Callable[[], BinaryIO]) -> BinaryIO:
+    """Read an open remote file by ranges, and through what its store stumbles over.
+
+    Args:
+        name: Its URI.
+        file: Open, seekable, and without a cache of its own.
+        reopen: Opens it once more.
+    """
+    return cast(BinaryIO, io.BufferedReader(_Steady(name, file, reopen), _BUFFER_BYTES))
 
 
 class _Steady(io.RawIOBase):
-    """A remote file that is opened again, at the same place, when reading it breaks off."""
+    """A remote file that is read by ranges, and opened again when reading it breaks off."""
 
-    def __init__(self, file: BinaryIO, reopen: Callable[[], BinaryIO]) -> None:
+    def __init__(self, uri: str, file: BinaryIO, reopen: Callable[[], BinaryIO]) -> None:
         self._file: BinaryIO | None = file
         self._reopen = reopen
         self._size = file.seek(0, os.SEEK_END)
+        self._mark = _mark(file)
         self._at = 0
+        # Without a mark of its version, what one reading has kept may be old for the next.
+        cache = _CACHE if self._mark else RangeCache()
+        self._ranges = Ranges(f"{uri}\n{self._size}\n{self._mark}", self._size, self._fetch, cache)
 
     def readable(self) -> bool:
         return True
@@ -124,7 +172,7 @@ class _Steady(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         try:
-            data = with_retries(lambda: self._read(len(view)), on_retry=self._drop)
+            data = self._ranges.at(self._at, len(view))
         except OSError:
             raise
         except Exception as error:  # decoders know read errors as OSError; the cause is kept
@@ -134,18 +182,25 @@ class _Steady(io.RawIOBase):
         self._at += len(data)
         return len(data)
 
-    def _read(self, size: int) -> bytes:
+    def _fetch(self, start: int, end: int) -> bytes:
+        return with_retries(lambda: self._read(start, end), on_retry=self._drop)
+
+    def _read(self, start: int, end: int) -> bytes:
         if self._file is None:
             self._file = self._reopen()
             found = self._file.seek(0, os.SEEK_END)
             if found != self._size:
                 msg = f"the file changed while it was read: it had {self._size} bytes, now {found}"
                 raise OSError(msg)
-        self._file.seek(self._at)
-        data = self._file.read(min(size, max(0, self._size - self._at)))
-        if not data and self._at < self._size and size:
-            msg = f"connection ended at byte {self._at} of {self._size}"
+            if _mark(self._file) != self._mark:
+                msg = "the file changed while it was read: another one of the same size is there now"
+                raise OSError(msg)
+        self._file.seek(start)
+        data = self._file.read(end - start)
+        if not data:
+            msg = f"connection ended at byte {start} of {self._size}"
             raise ConnectionError(msg)
+        note_fetched(len(data))
         return data
 
     def _drop(self, _: BaseException) -> None:
@@ -154,6 +209,22 @@ class _Steady(io.RawIOBase):
             file.close()
 
     def close(self) -> None:
-        if not self.closed and self._file is not None:
-            self._file.close()
+        if not self.closed:
+            self._ranges.close()
+            if self._file is not None:
+                self._file.close()
         super().close()
+
+
+def _mark(file: BinaryIO) -> str:
+    """Return what a store says of the version of an open file; empty where it says nothing."""
+    details = getattr(file, "details", None)
+    return (etag_of(details) or "") if isinstance(details, dict) else ""
+
+
+def etag_of(facts: Mapping[str, Any]) -> str | None:
+    """Find what changes with the content of a file among what its store says of it."""
+    for key in ("ETag", "etag", "md5Hash", "content_md5"):
+        if facts.get(key):
+            return str(facts[key]).strip('"')
+    return None

@@ -14,10 +14,15 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from schemas.deployment import Deployment
 from schemas.ids import digest_json
+from schemas.nightly import Nightly
+from schemas.observe import Observe
+from schemas.prices import Prices
 from schemas.resources import Resources
 from schemas.section import ConfigError as ConfigError
 from schemas.section import Section
+from schemas.store import Store
 
 
 class Sampling(Section):
@@ -331,18 +336,6 @@ class Limits(Section):
     """Most bytes one unit may hand on, pixels included."""
 
 
-class Store(Section):
-    """How the lake is written."""
-
-    commit_seconds: float = Field(20.0, ge=0)
-    """Finished assets become visible at least this often while a run goes on."""
-    commit_assets: int = Field(500, ge=1)
-    """…or when this many have finished."""
-    storage_options: dict[str, str] = Field(default_factory=dict)
-    """Options for the object store of lake and sources; credentials belong into the
-    environment instead, because the configuration is stored with the run."""
-
-
 class Run(Section):
     """The run as a whole."""
 
@@ -382,6 +375,10 @@ class Config(Section):
     resources: Resources = Resources()
     store: Store = Store()
     run: Run = Run()
+    nightly: Nightly = Nightly()
+    deployment: Deployment = Deployment()
+    prices: Prices = Prices()
+    observe: Observe = Observe()
 
     @model_validator(mode="after")
     def _clips_fit_spans(self) -> Self:

@@ -87,7 +87,7 @@ class Asset:
     fingerprint: str
     """From size and modification time or etag (sidecars included): cheap to compare."""
     content_hash: str
-    """BLAKE2b of the bytes, hexadecimal."""
+    """BLAKE2b of the bytes, hexadecimal; or `etag:`, what their store says of them, and their number."""
     media_type: str = ""
     """MIME type by content, such as `video/mp4`."""
     container: str = ""
@@ -149,3 +149,9 @@ class Planned:
     """A `SkipReason` when the file turned out not to be ingested."""
     seconds: float = 0.0
     """Time spent probing; travels with the first unit."""
+    cpu_seconds: float = 0.0
+    """CPU time of it, child processes included."""
+    started_at: float = 0.0
+    """When it began, in seconds since 1970."""
+    fetched_bytes: int = 0
+    """For it, from an object store."""

@@ -159,8 +159,26 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """How well batches were used, as far as one unit was in them."""
+
+    items: int = 0
+    """Of the unit, in batches."""
+    places: float = 0.0
+    """Places that they took, empty ones of their batches shared out: items / places is the fill."""
+    length: float = 0.0
+    """Of the items: pixels, samples, tokens…"""
+    padded: float = 0.0
+    """…and what was computed for them: 1 - length / padded is waste."""
+
+
+UNBATCHED = Filled()
+"""Of what went into no batch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
-    """What one stage spent on one unit; summed into `runs`."""
+    """What one stage spent on one unit; summed into `runs` and `costs`."""
 
     stage: str
     seconds: float
@@ -168,6 +186,15 @@ class Cost:
     items: int = 0
     """Frames sampled (decode), pictures read (ocr)…"""
     bytes: int = 0
+    cpu_seconds: float = 0.0
+    """CPU time of the operator's thread and of the child processes that worked for it."""
+    started_at: float = 0.0
+    """When work on it began, in seconds since 1970; 0 where that is not known. With a batch it begins and
+    ends when the batch does."""
+    ended_at: float = 0.0
+    fetched_bytes: int = 0
+    """From an object store."""
+    filled: Filled = UNBATCHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,13 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_CACHE"] = tempfile.mkdtemp(prefix="no-models-")
 
+from tests.s3_server import environment, free_port, s3  # noqa: F401 - a fixture for all tests
+
+# No credentials of this machine either. The workers of the one cluster must know the test server's
+# address before it is started, which is only where a test wants it.
+os.environ["GLOSS_TEST_S3_PORT"] = str(free_port())
+os.environ.update(environment(int(os.environ["GLOSS_TEST_S3_PORT"])))
+
 import pytest
 import ray
 from hypothesis import settings
