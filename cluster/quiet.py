@@ -10,10 +10,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+_IN_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray's job supervisor for the command it starts."""
+
+_LINES, _LINE_CHARS = 40, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,16 @@ class Terminal:
     stream: TextIO
     log: Path | None
     """What Ray and native libraries said instead of printing it."""
+
+    def last_words(self) -> list[str]:
+        """Say where the log is, for a run that broke; of a job, whose disk nobody sees, also its end."""
+        if self.log is None:
+            return []
+        lines = [f"What Ray and the libraries said is in {self.log}"]
+        if _IN_JOB in os.environ:
+            said = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines += [f"  {line[:_LINE_CHARS]}" for line in said[-_LINES:]]
+        return lines
 
 
 @contextmanager
@@ -46,7 +61,9 @@ def quiet(verbose: bool) -> Iterator[Terminal]:
     os.dup2(descriptor, real)
     os.close(descriptor)
     try:
-        yield Terminal(stream, Path(name))
+        # When a node dies Ray prints the end of its log, to stdout, where only results belong.
+        with redirect_stdout(sys.stderr):
+            yield Terminal(stream, Path(name))
     finally:
         sys.stderr.flush()
         stream.flush()

@@ -3,12 +3,17 @@
 import logging
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 from ray.data import DataContext
+from ray.exceptions import AuthenticationError
+from ray.job_config import JobConfig
 
+from cluster.loopback import LOOPBACK, on_loopback
 from schemas.config import Config, ConfigError
 
 _BLOCK_BYTES = 16 << 20
@@ -19,6 +24,10 @@ two OCR actors idle at the end of a short video (0.71 of a hand-written loop whe
 _SOUND_BLOCK_BYTES = 4 << 20
 """The same where speech is recognised: two minutes of somebody speaking. Sixteen megabytes are ten
 minutes, which one worker would recognise alone, and hand on late, while others have nothing to do."""
+
+
+_ADDRESS = "RAY_ADDRESS"
+"""Environment variable that names a cluster, as Ray itself reads it; set in every job of a cluster."""
 
 
 class ClusterGone(Exception):  # noqa: N818 - it says what happened to the cluster
@@ -83,6 +92,23 @@ def session(config: Config, *, verbose: bool = False) -> Iterator[None]:
             ray.shutdown()
 
 
+class _OwnCode(JobConfig):
+    """Workers import Gloss from where this process has it, and nothing from the current folder.
+
+    Ray puts the folder a driver was called in before all else on the path of its workers (2.60); whatever
+    lies there, a `json.py` among downloads, would run in each of them.
+    """
+
+    def __init__(self) -> None:
+        root = Path(__file__).resolve().parents[1]
+        installed = str(root) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+        super().__init__(_py_driver_sys_path=[] if installed else [str(root)])
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        """With one, Ray leaves the path alone; nothing else asks."""
+        return True
+
+
 def _start(config: Config, verbose: bool) -> None:
     if not verbose:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
@@ -92,19 +118,26 @@ def _start(config: Config, verbose: bool) -> None:
     # Ray 2.60 announces that it will stop clearing this for workers without GPUs.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     level = logging.INFO if verbose else logging.ERROR
+    address = config.run.address or os.environ.get(_ADDRESS)
     try:
-        if config.run.address is None:
-            ray.init(
-                num_cpus=config.run.cpus,
-                include_dashboard=False,
-                log_to_driver=verbose,
-                logging_level=level,
-                configure_logging=True,
-            )
+        if address in (None, "", "local"):
+            with on_loopback():
+                ray.init(
+                    # Not the cluster that happens to run here, which Ray would take where none is named.
+                    address="local",
+                    num_cpus=config.run.cpus,
+                    include_dashboard=False,
+                    log_to_driver=verbose,
+                    logging_level=level,
+                    configure_logging=True,
+                    job_config=_OwnCode(),
+                    _node_ip_address=LOOPBACK,
+                )
         else:
-            ray.init(address=config.run.address, log_to_driver=verbose, logging_level=level)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        msg = f"Wanted a Ray cluster at run.address={config.run.address!r}; {error}"
+            ray.init(address=address, log_to_driver=verbose, logging_level=level)
+    except (ConnectionError, RuntimeError, ValueError, AuthenticationError) as error:
+        named = f"run.address={address}" if config.run.address else f"{_ADDRESS}={address}"
+        msg = f"Wanted a Ray cluster at {named}; {error}"
         raise ConfigError(msg) from error
 
 

@@ -19,8 +19,8 @@ from ray.data import Dataset
 from cluster.nodes import Node, cluster_nodes
 
 _LOOK_SECONDS = 2.0
-_GRACE_SECONDS = 30.0
-"""For another node to take the place of one that died."""
+_GRACE_SECONDS = 10.0
+"""For another node that is starting already; one that has to be made takes minutes."""
 
 _log = logging.getLogger(__name__)
 
