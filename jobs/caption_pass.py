@@ -113,10 +113,12 @@ class CaptionPass:
         tables = caption(listings, tools.config, store, careful=careful)
         patience = quiet_seconds(tools.config, looks_per_call(tools.config))
         for table in tools.watched(tables, tools.committer, patience):
-            tools.committer.put_units(table)
-            for header, complete in self.fan_in.add(table):
+            come = list(self.fan_in.add(table))
+            for header, _ in come:
                 tools.ledger.looked(header)
                 tools.progress.look(header)
+            tools.committer.put_units(table)
+            for _, complete in come:
                 if complete is not None:
                     self._completed(complete)
 

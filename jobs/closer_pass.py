@@ -104,9 +104,11 @@ class CloserPass(SummaryPass):
         tables = look_closer(groups, tools.lake, tools.config, store, careful=careful)
         patience = quiet_seconds(tools.config, looks_per_call(tools.config))
         for table in tools.watched(tables, tools.committer, patience):
-            tools.committer.put_units(table)
-            for header, complete in fan_in.add(table):
+            come = list(fan_in.add(table))
+            for header, _ in come:
                 tools.ledger.looked_closer(header)
+            tools.committer.put_units(table)
+            for _, complete in come:
                 if complete is not None:
                     self.looked[complete.asset.asset_id] = _looked(complete)
 

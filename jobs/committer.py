@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +41,7 @@ from schemas.config import Config
 from schemas.failure import Failure, Reason, Stage
 from schemas.media import Asset
 from schemas.perception import Perception
-from schemas.tables import CHILDREN, AssetRow, DecisionRow, PlanRow
+from schemas.tables import CHILDREN, AssetRow, CostRow, DecisionRow, PlanRow
 
 _GROUP_UNITS = 256
 """Units composed by one task: some megabytes of text, some hundred milliseconds of work."""
@@ -135,6 +136,7 @@ class Committer:
         run_id: str,
         on_commit: Callable[[Sequence[AssetRow]], None],
         may_commit: Callable[[], None],
+        spent: Callable[[], list[CostRow]] = list,
     ) -> None:
         """Prepare; the thread starts on entering.
 
@@ -145,12 +147,14 @@ class Committer:
             on_commit: Called in the thread with the rows that have just become visible.
             may_commit: Called in the thread before each commit; raises when this run may no
                 longer write.
+            spent: Called in the thread at each commit: what is not written yet of what was spent.
         """
         self.lake = lake
         self.config = config
         self.run_id = run_id
         self.on_commit = on_commit
         self.may_commit = may_commit
+        self.spent = spent
         self.plans: Index | None = None
         """Plans that the lake held when the run began."""
         self.captioned = False
@@ -159,6 +163,8 @@ class Committer:
         self._queue: queue.Queue[Complete | pa.Table | threading.Event | None] = queue.Queue(_QUEUE_ITEMS)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
+        self.rows: Counter[str] = Counter()
+        """Rows that were committed, by table."""
         self._units: list[pa.Table] = []
         self._composing: list[_Composing] = []
         self._cluster_is_gone = False
@@ -311,9 +317,32 @@ class Committer:
         count = sum(len(item.assets) for item in self._written)
         return count >= store.commit_assets or time.monotonic() - self._committed_at >= store.commit_seconds
 
+    @property
+    def waiting(self) -> int:
+        """About how many assets and tables of units wait to be committed."""
+        return self._queue.qsize() + len(self._composing) + len(self._units) + len(self._written)
+
+    def commit(self, assets: Sequence[AssetRow], files: Sequence[DataFile]) -> None:
+        """Commit assets that others have written, with all that was spent until now."""
+        self.may_commit()
+        files = [*self.cost_files(), *files]
+        commit(self.lake, assets, files)
+        self._count(assets, files)
+        self.on_commit(assets)
+
+    def _count(self, assets: Sequence[AssetRow], files: Sequence[DataFile]) -> None:
+        self.rows["assets"] += len(assets)
+        for file in files:
+            self.rows[file.table] += file.rows
+
+    def cost_files(self) -> list[DataFile]:
+        """Write what was spent and is not written yet; to be committed before what it was spent on."""
+        return rows_of([write_rows(self.lake, "costs", self.spent())])
+
     def _commit(self) -> None:
         """Commit units first: an asset must never be there without what it was made of."""
-        if not self._units and not self._written:
+        costs = self.cost_files()
+        if not self._units and not self._written and not costs:
             return
         self.may_commit()
         files = [file for item in self._written for file in item.files]
@@ -321,7 +350,8 @@ class Committer:
             rows = unit_rows(pa.concat_tables(self._units), self.run_id, datetime.now(UTC))
             files.insert(0, write_units(self.lake, rows))
         assets = [row for item in self._written for row in item.assets]
-        commit(self.lake, assets, files)
+        commit(self.lake, assets, [*costs, *files])
+        self._count(assets, [*costs, *files])
         self._units, self._written, self._committed_at = [], [], time.monotonic()
         self.on_commit(assets)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from jobs.groups import grouped
 from operators.commit import append_files, mark_embedded
+from operators.costs import Work
 from operators.embed_text import embedding_version, not_embedded, write_mark
 from operators.lake import Lake, relation
 from operators.read_texts import TABLES, ReadTexts
@@ -47,6 +48,8 @@ class Due:
     asset_id: str
     texts: int
     """About how many."""
+    version: str = ""
+    uri: str = ""
 
 
 @dataclass(slots=True)
@@ -57,8 +60,8 @@ class Counts:
     vectors: int = 0
     failures: list[str] = field(default_factory=list)
     """Their reasons."""
-    seconds: float = 0.0
-    """Summed over all workers."""
+    work: list[Work] = field(default_factory=list)
+    """What it cost, by asset."""
 
 
 def due_assets(lake: Lake, config: Config, asset_ids: Sequence[str] | None = None) -> list[Due]:
@@ -75,13 +78,13 @@ def due_assets(lake: Lake, config: Config, asset_ids: Sequence[str] | None = Non
     assets = relation("assets", {"assets": lake.files("assets")})
     with lake.bare() as connection:
         rows = connection.execute(
-            f"SELECT asset_id, clip_count + segment_count, summary_write_id, embedding_version, "
+            "SELECT asset_id, clip_count + segment_count, version, uri, summary_write_id, embedding_version, "
             f"embedding_write_id FROM {assets} WHERE status <> 'failed' AND clip_count > 0 ORDER BY uri"
         ).fetchall()
     chosen = None if asset_ids is None else set(asset_ids)
     return [
-        Due(asset_id, texts)
-        for asset_id, texts, summaries, found, write_id in rows
+        Due(asset_id, texts, asset_version, uri)
+        for asset_id, texts, asset_version, uri, summaries, found, write_id in rows
         if (chosen is None or asset_id in chosen) and not _is_embedded(version, summaries, found, write_id)
     ]
 
@@ -141,6 +144,7 @@ class _Pass:
         self.lake, self.config, self.run_id = lake, config, run_id
         self.watched, self.may_commit = watched, may_commit
         self.waiting: dict[str, Due] = {}
+        self._places: dict[str, Due] = {}
         self.counts = Counts()
         self._held: list[Embedded] = []
         self._rows = 0
@@ -151,6 +155,7 @@ class _Pass:
         from jobs.chain import embed as pipeline
 
         self.waiting = {item.asset_id: item for group in groups for item in group}
+        self._places |= self.waiting
         asked = [AssetGroup([item.asset_id for item in group]) for group in groups]
         for table in self.watched(pipeline(asked, self.lake, self.config, self.run_id)):
             for done in from_table(Embedded, table):
@@ -200,7 +205,8 @@ class _Pass:
         self.counts.assets += 1
         self.counts.vectors += len(done.embeddings)
         self.counts.failures += [failure.reason for failure in done.failures]
-        self.counts.seconds += sum(cost.seconds for cost in done.costs)
+        due = self._places.get(done.asset.asset_id, Due(done.asset.asset_id, 0))
+        self.counts.work.append(Work(due.asset_id, due.version, due.uri, done.costs))
         self._held.append(done)
         self._rows += len(done.embeddings)
         store = self.config.store

@@ -6,19 +6,21 @@ go in, counts come out.
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
 
 from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
+from operators.costs import Work
 from operators.evidence import CLOSER_LOOK
 from operators.fan_in import Complete, Header, looks
 from operators.summarise import CAUGHT, REWRITTEN, WITHDRAWN
+from schemas.failure import Failure
 from schemas.media import UnitKind
 from schemas.perception import Cost
 from schemas.summary_work import Summarised
-from schemas.tables import AssetRow, Count, StageCost
+from schemas.tables import AssetRow, Count, FailureRow, StageCost
 
 _COUNTED = (INPUT_TOKENS, OUTPUT_TOKENS, CAUGHT, REWRITTEN, WITHDRAWN)
 """Costs that are a number of tokens or sentences, and no time."""
@@ -47,6 +49,8 @@ class Ledger:
         self.unembedded = 0
         """Texts that got no vector; their assets are in the lake all the same."""
         self.totals: Counter[str] = Counter()
+        self.watchers: list[Callable[[Work], None]] = []
+        """Called with all work that is counted."""
         self._costs: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
@@ -61,8 +65,7 @@ class Ledger:
             self.recalled += header.recalled
             self.units += not header.recalled
             self.totals["sampled"] += header.sampled
-            for cost in header.costs:
-                self._spend(cost)
+        self._worked(_of(header, header.costs))
 
     def looked(self, header: Header) -> None:
         """Count a look that has come back; the other units of its asset were counted when they were read."""
@@ -82,9 +85,11 @@ class Ledger:
         """Count a look for one doubtful sentence; its failures are counted with the summaries."""
         if header.recalled:
             return
-        with self._lock:
-            for cost in header.costs:
-                self._spend(replace(cost, stage=CLOSER_LOOK, items=1) if cost.stage == "vlm" else cost)
+        costs = [
+            replace(cost, stage=CLOSER_LOOK, items=1) if cost.stage == "vlm" else cost
+            for cost in header.costs
+        ]
+        self._worked(_of(header, costs))
 
     def completed(self, complete: Complete) -> None:
         """Count the failures of an asset, once, however often its units were handed out."""
@@ -98,15 +103,25 @@ class Ledger:
         """Count the failures and costs of an asset's summaries."""
         with self._lock:
             self.failures.update(failure.reason for failure in done.failures[done.known_failures :])
-            for cost in done.costs:
-                self._spend(cost)
+        asset = done.asset
+        new = done.failures[done.known_failures :]
+        self._worked(Work(asset.asset_id, asset.version, asset.uri, done.costs, failures=_plain(new)))
 
-    def embedded(self, vectors: int, seconds: float, failures: Sequence[str]) -> None:
-        """Count vectors of texts, what they cost and why some are missing."""
+    def embedded(self, work: Sequence[Work], failures: Sequence[str]) -> None:
+        """Count what vectors of texts cost, and why some are missing."""
         with self._lock:
             self.unembedded += len(failures)
             self.failures.update(failures)
-            self._spend(Cost("embed", seconds, vectors))
+        for item in work:
+            self._worked(item)
+
+    def _worked(self, work: Work) -> None:
+        """Count what was spent, and tell those who want to know."""
+        with self._lock:
+            for cost in work.costs:
+                self._spend(cost)
+        for watcher in self.watchers:
+            watcher(work)
 
     def _fail(self, rows: pa.Table) -> None:
         failures = (item for items in rows["failures"].to_pylist() for item in items)
@@ -164,6 +179,16 @@ class Ledger:
                 "Run the same command again, and please report this."
             )
             raise LedgerError(msg)
+
+
+def _of(header: Header, costs: Sequence[Cost]) -> Work:
+    asset = header.asset
+    failures = header.failures if header.skipped is None else []
+    return Work(asset.asset_id, asset.version, asset.uri, costs, header.unit, failures)
+
+
+def _plain(rows: Sequence[FailureRow]) -> list[Failure]:
+    return [Failure(row.stage, row.reason, row.message, page=row.page) for row in rows]
 
 
 def counts(counter: Iterable[tuple[str, int]]) -> list[Count]:

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobs.json_log import told
 from schemas.config import ConfigError
 
 FORMATS = ("table", "json", "csv", "parquet")
@@ -93,7 +94,8 @@ def check_format(format: str, output: Path | None = None, known: Sequence[str] =
 
 def complain(message: str, code: int = EXIT_USAGE) -> int:
     """Say on stderr what went wrong, and return the exit code."""
-    sys.stderr.write(f"gloss: {clean(message)}\n")
+    if not told("error", message):
+        sys.stderr.write(f"gloss: {clean(message)}\n")
     return code
 
 

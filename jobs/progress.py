@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.json_log import JsonLog
 from jobs.ledger import Ledger
 from operators.fan_in import Header
 from schemas.media import UnitKind
@@ -20,9 +21,18 @@ _LINE_SECONDS = 15.0
 class Progress:
     """Shows how far a run is. Use as a context manager."""
 
-    def __init__(self, stream: TextIO, ledger: Ledger, *, verbose: bool) -> None:
-        """Show on `stream` what `ledger` counts; with `verbose`, plain lines even on a terminal."""
-        self.console = Console(file=stream, highlight=False)
+    def __init__(self, stream: TextIO, ledger: Ledger, *, verbose: bool, log: JsonLog | None = None) -> None:
+        """Show on `stream` what `ledger` counts; with `verbose`, plain lines even on a terminal.
+
+        Args:
+            stream: Where to.
+            ledger: Of the run.
+            verbose: Whether others write there too.
+            log: To write to instead.
+        """
+        self.log = log
+        # In a file or a job's log a line is a line, however long.
+        self.console = Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
         self.ledger = ledger
         self.planned: dict[str, int] = {}
         self.done = 0
@@ -38,7 +48,7 @@ class Progress:
         self._note = "listing files"
         self._said = 0.0
         self._live: Live | None = None
-        if self.console.is_terminal and not verbose:
+        if self.console.is_terminal and not verbose and log is None:
             # Rich would print what others write to stderr into the view; it belongs in the log.
             self._live = Live(
                 self,
@@ -69,7 +79,7 @@ class Progress:
         """Say what the run is about to do."""
         self._note = note
         if self._live is None:
-            self.console.print(f"gloss: {note}", markup=False)
+            self._write("step", note)
 
     def unit(self, header: Header) -> None:
         """A unit has come back."""
@@ -116,7 +126,14 @@ class Progress:
         now = time.monotonic()
         if self._live is None and now - self._said >= _LINE_SECONDS:
             self._said = now
-            self.console.print(f"gloss: {self.summary()}", markup=False)
+            self._write("progress", self.summary())
+
+    def _write(self, event: str, text: str) -> None:
+        if self.log is None:
+            self.console.print(f"gloss: {text}", markup=False)
+        else:
+            done = {"finished": self.ledger.finished, "discovered": self.ledger.discovered}
+            self.log.write("info", event, text, **(done if event == "progress" else {}))
 
     def summary(self) -> str:
         """Say in one line how far the run is."""

@@ -13,7 +13,7 @@ import os
 import platform
 import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,13 +29,14 @@ from jobs.caps import NO_CAPS, Caps, check_caps
 from jobs.caption_pass import CaptionPass, Tools, store_of
 from jobs.embedding_pass import due_assets, embed
 from jobs.ledger import Ledger, counts
+from jobs.observed import Observed
 from jobs.plan import Work, skip_mark
 from jobs.progress import Progress
 from jobs.report import failures_of, report
 from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
 from operators.claim import Claim
 from operators.commit import put_run, put_skips, remove_assets, touch_assets
-from operators.content import copies_last, of_equal_size
+from operators.content import copies_last, of_equal_size, with_stated_hashes
 from operators.discover import Discovery
 from operators.embedding_isolated import quiet_seconds
 from operators.fan_in import Complete, FanIn, Header
@@ -95,11 +96,15 @@ def run(lake: Lake, config: Config, task: Task, claim: Claim, *, verbose: bool =
     discovery, work = task.discovery, task.work
     ledger = Ledger(len(discovery.listings) + len(discovery.skips) + len(discovery.unlisted))
     row = _started(config, task, ledger)
+    observed = Observed(lake, config, task.run_id, ledger)
     put_run(lake, row)
     ended = _Ended("failed", EXIT_BROKEN)
-    with quiet(verbose) as terminal, Progress(terminal.stream, ledger, verbose=verbose) as progress:
+    with (
+        quiet(verbose) as terminal,
+        Progress(terminal.stream, ledger, verbose=verbose, log=observed.speak(terminal.stream)) as progress,
+    ):
         try:
-            _Run(lake, config, task.run_id, claim, ledger, progress).do(task, verbose)
+            _Run(lake, config, task.run_id, claim, ledger, progress, observed).do(task, verbose)
             ledger.check()
             bad = ledger.status["failed"] + ledger.status["partial"] + ledger.unembedded
             bad += work.unchanged_failed
@@ -115,7 +120,7 @@ def run(lake: Lake, config: Config, task: Task, claim: Claim, *, verbose: bool =
             ended = replace(ended, message=f"{_named(error)} Run the same command to go on.")
             traceback.print_exc()
         finally:
-            code = _end(lake, row, ended, ledger, task, terminal, progress)
+            code = _end(lake, row, ended, ledger, task, terminal, progress, observed)
     return code
 
 
@@ -141,6 +146,7 @@ def _end(
     task: Task,
     terminal: Terminal,
     progress: Progress,
+    observed: Observed,
 ) -> int:
     """Write the end of the run and return its exit code; a lake that is gone must not hide why it ended."""
     if (rest := ledger.discovered - ledger.finished) > 0 and ended.status != "finished":
@@ -148,18 +154,32 @@ def _end(
     finished = _finished(row, ended, ledger)
     code = ended.code
     progress.stop()
+    say = _speaker(terminal, observed)
     try:
+        observed.flush()
         put_run(lake, finished)
         lake.write_views()
         failures = failures_of(lake, finished)
     except Exception as error:
         failures, code = [], EXIT_BROKEN
         traceback.print_exc()
-        terminal.stream.write(f"The end of the run cannot be written to the lake: {_named(error)}\n")
-    report(terminal.stream, lake.uri, finished, ledger, failures, task.work.unchanged_failed)
-    if ended.status == "failed" and terminal.log is not None:
-        terminal.stream.write(f"What Ray and the libraries said is in {terminal.log}\n")
+        say(f"The end of the run cannot be written to the lake: {_named(error)}")
+    unheard = observed.end(finished)
+    if observed.log is None:
+        report(terminal.stream, lake.uri, finished, ledger, failures, task.work.unchanged_failed)
+        for problem in unheard:
+            say(problem)
+    if ended.status == "failed":
+        for line in terminal.last_words():
+            say(line)
     return code
+
+
+def _speaker(terminal: Terminal, observed: Observed) -> Callable[[str], object]:
+    """Speak to people, or to a collector of logs."""
+    if (log := observed.log) is not None:
+        return lambda text: log.write("error", "message", text)
+    return lambda text: terminal.stream.write(f"{text}\n")
 
 
 class _Run:
@@ -173,6 +193,7 @@ class _Run:
         claim: Claim,
         ledger: Ledger,
         progress: Progress,
+        observed: Observed,
     ) -> None:
         self.lake = lake
         self.config = config
@@ -180,6 +201,7 @@ class _Run:
         self.run_id = run_id
         self.ledger = ledger
         self.progress = progress
+        self.observed = observed
         self.fan_in = FanIn()
         self.waiting: dict[str, Listing] = {}
         self.awaiting = Awaiting(config)
@@ -222,9 +244,18 @@ class _Run:
             stack.enter_context(session(self.config, verbose=verbose))
             plan_workers(self.config, cluster_nodes())  # what does not fit is refused
             self.progress.say("loading engines")
+            stack.callback(self.observed.disconnect)
             committer = stack.enter_context(
-                Committer(self.lake, self.config, self.run_id, self._committed, self.claim.check)
+                Committer(
+                    self.lake,
+                    self.config,
+                    self.run_id,
+                    self._committed,
+                    self.claim.check,
+                    self.observed.costs.take,
+                )
             )
+            self.observed.connected(committer)
             for item in task.discovery.unlisted:
                 folder = unread(item.uri, self.config, Stage.DISCOVER, Reason.UNREADABLE, item.message)
                 self._completed(folder, committer)
@@ -241,6 +272,7 @@ class _Run:
 
     def _perceive(self, todo: Sequence[Listing], committer: "Committer") -> None:
         """Hand files out: the first of each content, its copies, then with care what was lost."""
+        todo = with_stated_hashes(todo, self.config.store.identity)
         from cluster.nodes import cluster_nodes
 
         self.waiting = {ids.asset_id(listing.uri): listing for listing in todo}
@@ -325,7 +357,7 @@ class _Run:
             say=self.progress.say,
         )
         if done.assets:
-            self.ledger.embedded(done.vectors, done.seconds, done.failures)
+            self.ledger.embedded(done.work, done.failures)
 
     def _hashes(self, todo: Sequence[Listing]) -> dict[str, str]:
         from jobs.chain import hash_contents
@@ -349,9 +381,13 @@ class _Run:
         for listing in listings:
             self.fan_in.forget(ids.asset_id(listing.uri))
         for table in self._watched(perceive(listings, self.config, store, careful=careful), committer):
-            committer.put_units(table)
-            for header, complete in self.fan_in.add(table):
+            come = list(self.fan_in.add(table))
+            for header, _ in come:
                 self._perceived(header)
+            # What was spent is committed before what it was spent on: after a kill, work that is
+            # found again was paid for, and work that is lost too.
+            committer.put_units(table)
+            for _, complete in come:
                 if complete is not None:
                     self._completed(complete, committer)
 
@@ -373,6 +409,7 @@ class _Run:
 
     def _completed(self, complete: Complete, committer: "Committer") -> None:
         self.waiting.pop(complete.asset.asset_id, None)
+        self.observed.completed(complete)
         if complete.skipped is None:
             self.ledger.completed(complete)
             self.awaiting.hold(complete)

@@ -9,6 +9,7 @@ because of that: the revision that made them is taken again.
 import sys
 from collections.abc import Callable, Iterator
 
+from jobs.json_log import told
 from operators.embedding_engines import check_embedding
 from operators.embedding_models import resolve_embedding
 from operators.lake import Lake, LakeError
@@ -227,8 +228,9 @@ def _check_looks(config: Config) -> None:
 
 def say(sentence: str) -> None:
     """Tell the user something before the run begins."""
-    sys.stderr.write(f"gloss: {sentence}\n")
-    sys.stderr.flush()
+    if not told("info", sentence):
+        sys.stderr.write(f"gloss: {sentence}\n")
+        sys.stderr.flush()
 
 
 def _last_speech(lake: Lake) -> Speech | None:

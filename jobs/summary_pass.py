@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from jobs.caption_pass import Tools
 from jobs.groups import grouped
-from operators.commit import commit
 from operators.lake import Lake
 from operators.read_sources import ReadSources, files_of
 from operators.summarise import unwritten
@@ -177,6 +176,4 @@ class SummaryPass:
             for table in tables
         ]
         assets: list[AssetRow] = [done.asset for done in held.done]
-        committer.may_commit()
-        commit(lake, assets, rows_of(files))
-        committer.on_commit(assets)
+        committer.commit(assets, rows_of(files))

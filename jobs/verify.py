@@ -357,6 +357,19 @@ _CHECKS = (
         "Nothing: they are planned again when needed",
         by_asset=False,
     ),
+    _Check(
+        "costs",
+        "info",
+        "{count} runs did not cost what their rows in costs say, of which some are lost: {examples}",
+        """WITH said AS (
+               SELECT run_id, unnest(stages, recursive := true) FROM all_runs
+               WHERE status NOT IN ('running', 'died') AND run_id IN (SELECT run_id FROM all_costs)
+           ), told AS (SELECT run_id, stage, sum(seconds) AS seconds FROM all_costs GROUP BY ALL)
+           SELECT DISTINCT run_id AS id, run_id AS shown FROM said LEFT JOIN told USING (run_id, stage)
+           WHERE abs(said.seconds - coalesce(told.seconds, 0)) > 1e-6 * greatest(1, said.seconds)""",
+        "Nothing: what was read is whole, and costs cannot be known again",
+        by_asset=False,
+    ),
 )  # fmt: skip
 
 

@@ -15,14 +15,17 @@ from pydantic import BaseModel
 from operators.answers import REASONS, Problem
 from operators.asked import ask_again
 from operators.batch_by_tokens import batches_by_tokens
+from operators.cost_of import sum_filled
 from operators.halving import Halving
 from operators.judge_object import Verdict, judge_object
+from operators.stopwatch import Spent
 from operators.structured import schema_of
 from operators.text_engine import Question, TextEngine
 from operators.text_engines import chat_tokens_of, context_of, text_counter_of
 from operators.vision_engine import Answer, Generation
 from schemas.config import Config
 from schemas.failure import InputError, Reason
+from schemas.perception import UNBATCHED, Filled
 
 _BATCH_TOKENS = {False: 16_384, True: 131_072}
 """Most tokens of a batch, padding and answers included, without and with a GPU: of a model of 1.5 billion
@@ -53,7 +56,8 @@ class Asked:
     input_tokens: int | None
     """Of all tries, where the engine says."""
     output_tokens: int | None
-    seconds: float
+    spent: Spent
+    filled: Filled = UNBATCHED
 
 
 @dataclass(slots=True)
@@ -66,16 +70,18 @@ class _Open:
     tokens: int
     tried: list[tuple[Answer, Verdict[BaseModel]]] = field(default_factory=list)
     error: InputError | None = None
-    seconds: float = 0.0
+    spent: Spent = field(default_factory=Spent)
+    filled: list[Filled] = field(default_factory=list)
 
     @property
     def wants_more(self) -> bool:
         """Whether it was answered, and wrongly."""
         return self.error is None and bool(self.tried) and self.tried[-1][1].problem is not None
 
-    def take(self, outcome: Answer | InputError, seconds: float) -> None:
+    def take(self, outcome: Answer | InputError, spent: Spent, filled: Filled = UNBATCHED) -> None:
         """Judge what came of asking."""
-        self.seconds += seconds
+        self.spent += spent
+        self.filled.append(filled)
         if isinstance(outcome, InputError):
             self.error = outcome
         else:
@@ -93,7 +99,8 @@ class _Open:
             prompt_tokens=self.tokens,
             input_tokens=_total([answer.input_tokens for answer, _ in self.tried]),
             output_tokens=_total([answer.output_tokens for answer, _ in self.tried]),
-            seconds=self.seconds,
+            spent=self.spent,
+            filled=sum_filled(self.filled),
         )
 
     def _failure(self) -> InputError:
@@ -256,8 +263,9 @@ class Asker:
             self.largest_prompt = max(self.largest_prompt, *(tokens[index] for index in batch))
             return self.engine.generate([group[index][1] for index in batch], how)
 
-        for index, tried in self._batches.run(batches, generate).items():
-            group[index][0].take(tried.outcome, tried.seconds)
+        found = self._batches.run(batches, generate, tokens if self._batched else None)
+        for index, tried in found.items():
+            group[index][0].take(tried.outcome, tried.spent, tried.filled)
 
 
 def _close(engine: TextEngine) -> None:

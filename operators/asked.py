@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from operators.answers import REASONS, Judged, Problem, judge
+from operators.cost_of import cost_of
 from operators.prompt_files import Prompt
 from operators.prompts import labels
+from operators.stopwatch import Spent
 from operators.vision_engine import Answer, Generation
 from schemas.config import Vision
 from schemas.failure import Failure, InputError, Reason, Stage
 from schemas.look import Caption, Look
-from schemas.perception import Cost, Perception
+from schemas.perception import UNBATCHED, Cost, Filled, Perception
 
 INPUT_TOKENS, OUTPUT_TOKENS = "vlm_input_tokens", "vlm_output_tokens"
 """Costs that are counted in tokens."""
@@ -101,16 +103,18 @@ class Asked:
         self.prompt = prompts[look.prompt]
         self.tried: list[tuple[Answer, Judged]] = []
         self.error: InputError | None = None
-        self.seconds = 0.0
+        self.spent = Spent()
+        self.filled: list[Filled] = []
 
     @property
     def wants_more(self) -> bool:
         """Whether it was answered, and wrongly."""
         return self.error is None and bool(self.tried) and self.tried[-1][1].problem is not None
 
-    def take(self, outcome: Answer | InputError, seconds: float) -> None:
+    def take(self, outcome: Answer | InputError, spent: Spent, filled: Filled = UNBATCHED) -> None:
         """Judge what came of asking."""
-        self.seconds += seconds
+        self.spent += spent
+        self.filled.append(filled)
         if isinstance(outcome, InputError):
             self.error = outcome
             return
@@ -136,7 +140,13 @@ class Asked:
             failures=[*perception.failures, *failures],
             costs=[
                 *perception.costs,
-                Cost("vlm", self.seconds, len(self.look.glances), size),
+                cost_of(
+                    "vlm",
+                    self.spent,
+                    items=len(self.look.glances),
+                    size_bytes=size,
+                    filled=self.filled,
+                ),
                 *self._tokens(),
             ],
         )

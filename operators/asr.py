@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from operators.cost_of import cost_of
 from operators.recogniser import Hearing, Recogniser
 from operators.second_hearing import (
     Said,
@@ -26,11 +27,12 @@ from operators.second_hearing import (
 )
 from operators.speech_engine import PIECE_SECONDS, SAMPLE_RATE, Samples, SpeechEngine, Transcript
 from operators.speech_isolated import isolated_speech_engine
+from operators.stopwatch import Spent, Stopwatch, total
 from operators.utterances import Phrase, covered_seconds, phrases, total_seconds
 from operators.voiceprints import IsolatedVoicePrints, isolated_voice_prints
 from schemas.config import Config
 from schemas.failure import Failure, InputError, Reason, Stage
-from schemas.perception import Cost, Doubt, Perception, Piece, Stretch, Utterance, Word
+from schemas.perception import Cost, Doubt, Filled, Perception, Piece, Stretch, Utterance, Word
 
 _MARGIN_SECONDS = 0.3
 """What is heard around a stretch that is tried alone."""
@@ -85,6 +87,7 @@ class Asr:
         if self.voices is None or not heard.utterances:
             return heard
         voiced = [one for one in heard.utterances if Doubt.NO_VOICE not in one.doubts]
+        watch = Stopwatch()
         try:
             prints = self.voices.prints([_sound_of(one, pieces) for one in voiced])
         except InputError as error:
@@ -92,7 +95,21 @@ class Asr:
             return replace(heard, failures=[*heard.failures, failure])
         known = dict(zip(map(id, voiced), prints, strict=True))
         utterances = [replace(one, voice=known.get(id(one), [])) for one in heard.utterances]
-        return replace(heard, utterances=utterances)
+        return replace(heard, utterances=utterances, costs=_longer(heard.costs, watch.read()))
+
+
+def _longer(costs: Sequence[Cost], spent: Spent) -> list[Cost]:
+    """Add to the cost of hearing, which is the last, what telling voices apart took."""
+    *others, cost = costs
+    hearing = Spent(cost.seconds, cost.cpu_seconds, cost.started_at, cost.ended_at) + spent
+    longer = replace(
+        cost,
+        seconds=hearing.seconds,
+        cpu_seconds=hearing.cpu_seconds,
+        started_at=hearing.started_at,
+        ended_at=hearing.ended_at,
+    )
+    return [*others, longer]
 
 
 def _sound_of(utterance: Utterance, pieces: Sequence[Piece]) -> Samples:
@@ -124,12 +141,14 @@ class _Listener:
         self.pieces = perception.pieces
         self.recogniser = recogniser
         self.language = language
-        self.seconds = 0.0
+        self.spent = Spent()
+        self.filled: list[Filled] = []
         self.failures: list[Failure] = []
 
     def finish(self, hearings: Sequence[Hearing]) -> Perception:
         """Turn the hearings of all pieces into utterances, failures and what it cost."""
-        self.seconds += sum(hearing.seconds for hearing in hearings)
+        self.spent += total([hearing.spent for hearing in hearings])
+        self.filled = [hearing.filled for hearing in hearings]
         transcripts = [self._settled(*pair) for pair in zip(self.pieces, hearings, strict=True)]
         main = self.language or main_language(self.pieces, transcripts)
         said: list[Said] = []
@@ -154,7 +173,7 @@ class _Listener:
 
     def _alone(self, piece: Piece, language: str | None) -> Transcript | InputError:
         hearing = self.recogniser.hear_again(samples_of(piece), language)
-        self.seconds += hearing.seconds
+        self.spent += hearing.spent
         return hearing.outcome
 
     def _in_language(self, piece: Piece, transcript: Transcript, main: str | None) -> list[Said]:
@@ -195,13 +214,19 @@ class _Listener:
         ]
         utterances.sort(key=lambda utterance: utterance.start_seconds)
         words: list[Word] = [word for utterance in utterances for word in utterance.words]
-        size = sum(len(piece.samples) for piece in self.pieces)
+        cost = cost_of(
+            "asr",
+            self.spent,
+            items=len(self.pieces),
+            size_bytes=sum(len(piece.samples) for piece in self.pieces),
+            filled=self.filled,
+        )
         return replace(
             perception,
             pieces=[],
             utterances=[*perception.utterances, *utterances],
             failures=[*perception.failures, *self.failures, *self._silences(silent)],
-            costs=[*perception.costs, Cost("asr", self.seconds, len(self.pieces), size)],
+            costs=[*perception.costs, cost],
             worded_seconds=covered_seconds(speech, words, _COVER_SLACK_SECONDS),
         )
 

@@ -7,10 +7,12 @@ gets none. Pictures that are here for their vectors alone end here: their views 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from operators.cost_of import cost_of
 from operators.embedding_engine import FrameEmbedder
 from operators.embedding_isolated import frame_embedder
 from operators.halving import Halving, Tried
 from operators.ocr import pixels_of
+from operators.stopwatch import total
 from schemas.config import Config
 from schemas.failure import Failure, InputError, Stage
 from schemas.perception import Cost, Perception, Picture, View
@@ -56,18 +58,17 @@ def _give_back(perception: Perception, outcomes: Iterator[Tried[Vector]]) -> Per
         return perception
     embedded: list[Picture] = []
     failures: list[Failure] = []
-    seconds, items = 0.0, 0
+    done: list[Tried[Vector]] = []
     for picture in perception.pictures:
         if picture.changed:
             embedded.append(picture)
             continue
         tried = next(outcomes)
-        seconds += tried.seconds
+        done.append(tried)
         if isinstance(tried.outcome, InputError):
             failures.append(_failure(picture, tried.outcome, perception.unit.index))
             embedded.append(picture)
         else:
-            items += 1
             embedded.append(replace(picture, vector=tried.outcome))
     known = {_place(picture): picture.vector for picture in embedded if not picture.to_read}
     return replace(
@@ -75,7 +76,15 @@ def _give_back(perception: Perception, outcomes: Iterator[Tried[Vector]]) -> Per
         pictures=[picture for picture in embedded if picture.to_read],
         views=[replace(view, vector=known.get(_place(view), view.vector)) for view in perception.views],
         failures=[*perception.failures, *failures],
-        costs=[*perception.costs, Cost("embed", seconds, items=items)],
+        costs=[*perception.costs, _cost(done)],
+    )
+
+
+def _cost(done: Sequence[Tried[Vector]]) -> Cost:
+    return cost_of(
+        "embed",
+        total([tried.spent for tried in done]),
+        items=sum(not isinstance(tried.outcome, InputError) for tried in done),
     )
 
 

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from operators.batch_by_length import batches_by_length
+from operators.cost_of import cost_of
 from operators.embedding_engine import TextEmbedder
 from operators.embedding_engines import text_name, text_revision
 from operators.embedding_isolated import text_embedder
 from operators.halving import Halving, Tried
+from operators.stopwatch import total
 from schemas import ids
 from schemas.config import Config
 from schemas.embedding_work import AssetTexts, Embedded, EmbeddedAsset, TextPlace
 from schemas.failure import InputError, Reason, Stage
-from schemas.perception import Cost
 from schemas.tables import ClipRow, EmbeddingRow, FailureRow, SegmentRow
 
 EMBED_REVISION = 1
@@ -121,8 +122,11 @@ class EmbedTexts:
     def __call__(self, assets: list[AssetTexts]) -> list[Embedded]:
         """Embed the texts of some assets together."""
         places = [place for asset in assets for place in asset.texts]
-        batches = batches_by_length([len(place.text) for place in places], self._halving.most)
-        tried = self._halving.run(batches, lambda batch: self._embed([places[index] for index in batch]))
+        lengths = [len(place.text) for place in places]
+        batches = batches_by_length(lengths, self._halving.most)
+        tried = self._halving.run(
+            batches, lambda batch: self._embed([places[index] for index in batch]), lengths
+        )
         outcomes = iter([tried[index] for index in range(len(places))])
         return [self._embedded(asset, [next(outcomes) for _ in asset.texts]) for asset in assets]
 
@@ -143,7 +147,12 @@ class EmbedTexts:
             for place, each in zip(asset.texts, tried, strict=True)
             if isinstance(each.outcome, InputError)
         ]
-        cost = Cost("embed", sum(each.seconds for each in tried), items=len(rows))
+        cost = cost_of(
+            "embed",
+            total([each.spent for each in tried]),
+            items=len(rows),
+            filled=[each.filled for each in tried],
+        )
         return Embedded(_asset(asset, version, write_id, len(failures)), rows, failures, [cost])
 
     def _row(self, asset: AssetTexts, place: TextPlace, vector: Vector, write_id: str) -> EmbeddingRow:

@@ -4,12 +4,13 @@ A batch that fails, for want of memory or because of one item, is halved until t
 alone; where memory was short, later batches stay small for a while and then grow again.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from operators.stopwatch import Spent, Stopwatch
 from schemas.failure import InputError, Reason
+from schemas.perception import UNBATCHED, Filled
 
 _GROW_AFTER = 8
 """Batches that must succeed before a reduced size is doubled."""
@@ -22,8 +23,15 @@ class Tried(Generic[T]):
     """What became of an item."""
 
     outcome: T | InputError
-    seconds: float
+    spent: Spent
     """The item's share of the time its batch took."""
+    filled: Filled = UNBATCHED
+    """The item's share of its batch; nothing of what failed."""
+
+    @property
+    def seconds(self) -> float:
+        """Its share of the time on the wall."""
+        return self.spent.seconds
 
 
 class Halving:
@@ -45,12 +53,15 @@ class Halving:
         self,
         batches: Sequence[Sequence[int]],
         engine: Callable[[list[int]], Sequence[T | InputError]],
+        lengths: Sequence[float] | None = None,
     ) -> dict[int, Tried[T]]:
         """Hand batches to an engine, in order.
 
         Args:
             batches: Indices of items; none may be longer than is wanted.
             engine: Gives an outcome for each index of a batch, or raises.
+            lengths: Of items: those of a batch are padded to its longest. Null where batches mean nothing
+                to the engine.
         """
         found: dict[int, Tried[T]] = {}
         waiting = [list(batch) for batch in batches]
@@ -64,14 +75,28 @@ class Halving:
                 half = len(batch) // 2
                 waiting[:0] = [batch[:half], batch[half:]]
                 continue
+            if lengths is not None:
+                outcomes = self._filled(batch, outcomes, lengths)
             found.update(zip(batch, outcomes, strict=True))
         return found
+
+    def _filled(
+        self, batch: list[int], outcomes: Sequence[Tried[T]], lengths: Sequence[float]
+    ) -> list[Tried[T]]:
+        """Note what part of the batch each item was."""
+        places, longest = self.most / len(batch), max(lengths[index] for index in batch)
+        return [
+            tried
+            if isinstance(tried.outcome, InputError)
+            else replace(tried, filled=Filled(1, places, lengths[index], longest))
+            for index, tried in zip(batch, outcomes, strict=True)
+        ]
 
     def _try(
         self, batch: list[int], engine: Callable[[list[int]], Sequence[T | InputError]]
     ) -> list[Tried[T]] | None:
         """Hand over one batch; None when it failed and can be halved."""
-        started = time.perf_counter()
+        watch = Stopwatch()
         try:
             values = self._answered(batch, engine)
         except Exception as raised:  # the culprit is found, and reported, alone
@@ -83,8 +108,8 @@ class Halving:
             values = [error] * len(batch)
         else:
             self._grow()
-        seconds = (time.perf_counter() - started) / len(batch)
-        return [Tried(value, seconds) for value in values]
+        spent = watch.read().share(len(batch))
+        return [Tried(value, spent) for value in values]
 
     @staticmethod
     def _answered(

@@ -5,7 +5,6 @@ are read in batches of one shape; a picture of which only a part has changed is 
 alone; a large picture is looked at reduced first and again only where its letters are small.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from operators.buckets import bucket_of
+from operators.cost_of import cost_of
 from operators.multiscale import (
     CELL_PX,
     WORTH_SCALE,
@@ -31,9 +31,10 @@ from operators.ocr_isolated import isolated_engine
 from operators.orientation import cut, find_turn, turn_picture
 from operators.pack import pack, unpack
 from operators.reading_order import in_reading_order
+from operators.stopwatch import Spent, Stopwatch, total
 from schemas.config import Config
 from schemas.failure import Failure, InputError, Reason, Stage
-from schemas.perception import Cost, Line, Perception, Picture, View
+from schemas.perception import UNBATCHED, Filled, Line, Perception, Picture, View
 
 _BATCH_PICTURES = 8
 _BATCH_PIXELS = 16_000_000
@@ -58,8 +59,10 @@ class _Outcome:
     """What became of a picture."""
 
     view: View
-    seconds: float
+    spent: Spent
     failure: Failure | None = None
+    filled: Filled = UNBATCHED
+    """Of the batch it was in, if it was in one."""
 
 
 class Ocr:
@@ -149,7 +152,12 @@ def _give_back(
             replace(outcome.failure, unit=perception.unit.index) for outcome in here if outcome.failure
         ]
         read = _with_views(perception, [outcome.view for outcome in here])
-        cost = Cost("ocr", sum(outcome.seconds for outcome in here), items=len(here) - len(failures))
+        cost = cost_of(
+            "ocr",
+            total([outcome.spent for outcome in here]),
+            items=len(here) - len(failures),
+            filled=[outcome.filled for outcome in here],
+        )
         given.append(
             replace(read, failures=[*perception.failures, *failures], costs=[*perception.costs, cost])
         )
@@ -201,17 +209,17 @@ class _Reader:
 
     def _read_batch(self, pictures: Sequence[Picture]) -> Iterator[_Outcome]:
         """Read a batch; when it fails, each picture alone, so that one cannot take the others along."""
-        started = time.perf_counter()
+        watch = Stopwatch()
         try:
             first = self.engine.read([pixels_of(picture) for picture in pictures])
             assert len(first) == len(pictures)
         except Exception:  # the culprit is found, and reported, by reading each picture alone
             yield from (self._attempt(picture, self._read_alone) for picture in pictures)
             return
-        seconds = (time.perf_counter() - started) / len(pictures)
-        for picture, lines in zip(pictures, first, strict=True):
+        spent, filled = watch.read().share(len(pictures)), _filled(pictures)
+        for picture, fill, lines in zip(pictures, filled, first, strict=True):
             outcome = self._attempt(picture, partial(self._finish, lines=lines))
-            yield replace(outcome, seconds=outcome.seconds + seconds)
+            yield replace(outcome, spent=spent + outcome.spent, filled=fill)
 
     def _read_alone(self, picture: Picture) -> View:
         (lines,) = self.engine.read([pixels_of(picture)])
@@ -225,14 +233,14 @@ class _Reader:
 
     def _attempt(self, picture: Picture, read: Callable[[Picture], View]) -> _Outcome:
         """Read a picture; whatever goes wrong concerns this picture alone and gets a reason."""
-        started = time.perf_counter()
+        watch = Stopwatch()
         failure = None
         try:
             view = read(picture)
         except Exception as error:
             view = _view(picture, "none", "none")
             failure = _failure(picture, error)
-        return _Outcome(view, time.perf_counter() - started, failure)
+        return _Outcome(view, watch.read(), failure)
 
     def _finish(self, picture: Picture, lines: Sequence[Line]) -> View:
         """Turn a page upright, look again at small letters, and put the lines in order."""
@@ -298,6 +306,16 @@ class _Reader:
                 continue
             same = (other for other in old if other.text == new.text and overlap(new, other) > _SAME_PLACE)
             yield next(same, new)
+
+
+def _filled(pictures: Sequence[Picture]) -> list[Filled]:
+    """Say for each picture of a batch what part of the batch it was, and how much of it is padding."""
+    width, height = bucket_of(pictures[0].width_px, pictures[0].height_px)
+    places = max(1, min(_BATCH_PICTURES, _BATCH_PIXELS // (width * height))) / len(pictures)
+    return [
+        Filled(1, places, float(picture.width_px * picture.height_px), float(width * height))
+        for picture in pictures
+    ]
 
 
 def pixels_of(picture: Picture) -> Pixels:

@@ -34,7 +34,8 @@ class Recogniser:
         def transcribe(batch: list[int]) -> Sequence[Transcript]:
             return self.engine.transcribe([pieces[index] for index in batch], [language] * len(batch), (0.0,))
 
-        found = self._batches.run(batches_by_length([len(piece) for piece in pieces], self.size), transcribe)
+        lengths = [len(piece) for piece in pieces]
+        found = self._batches.run(batches_by_length(lengths, self.size), transcribe, lengths)
         return [found[index] for index in range(len(pieces))]
 
     def hear_again(self, piece: Samples, language: str | None) -> Hearing:

@@ -6,14 +6,16 @@ that batches are full and a server is kept busy.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
+from operators import stopwatch
 from operators.ask_text import Asked, Asker
 from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
 from operators.asset_text import asset_text
+from operators.cost_of import cost_of
 from operators.decisions import Place
 from operators.extractive import extractive
 from operators.outline import LEVELS, Model, Outline
@@ -27,7 +29,7 @@ from operators.write_summary import Ask, Asking, Written
 from schemas import ids
 from schemas.config import Config, Summary
 from schemas.failure import InputError, Reason, Stage
-from schemas.perception import Cost
+from schemas.perception import Cost, Filled
 from schemas.summary_work import Sources, Summarised
 from schemas.tables import AssetRow
 
@@ -40,21 +42,23 @@ class Spent:
     """What the summaries of one asset took."""
 
     calls: int = 0
-    seconds: float = 0.0
+    time: stopwatch.Spent = field(default_factory=stopwatch.Spent)
+    filled: list[Filled] = field(default_factory=list)
     input_tokens: int = 0
     output_tokens: int = 0
 
     def add(self, asked: Asked) -> None:
         """Add what one question took."""
         self.calls += asked.tries
-        self.seconds += asked.seconds
+        self.time += asked.spent
+        self.filled.append(asked.filled)
         self.input_tokens += asked.input_tokens or 0
         self.output_tokens += asked.output_tokens or 0
 
     def costs(self) -> list[Cost]:
         """Return it as a run counts it."""
         return [
-            Cost(Stage.SUMMARISE, self.seconds, self.calls),
+            cost_of(Stage.SUMMARISE, self.time, items=self.calls, filled=self.filled),
             Cost(INPUT_TOKENS, 0.0, self.input_tokens),
             Cost(OUTPUT_TOKENS, 0.0, self.output_tokens),
         ]

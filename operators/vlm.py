@@ -14,6 +14,7 @@ from operators.batch_by_tokens import batches_by_tokens
 from operators.halving import Halving
 from operators.prompt_files import Prompt
 from operators.prompts import NAMES, load_prompt, request_of
+from operators.stopwatch import Spent
 from operators.vision_engine import Answer, Generation, Request, VisionEngine
 from schemas.config import Config, Vision
 from schemas.failure import InputError
@@ -118,10 +119,12 @@ class Vlm:
             else [list(range(len(requests)))]
         )
         found = self._batches.run(
-            batches, lambda batch: engine.generate([requests[index] for index in batch], how)
+            batches,
+            lambda batch: engine.generate([requests[index] for index in batch], how),
+            [request.visual_tokens + request.text_tokens for request in requests] if self._batched else None,
         )
         for index, tried in found.items():
-            questions[index].asked.take(tried.outcome, tried.seconds)
+            questions[index].asked.take(tried.outcome, tried.spent, tried.filled)
 
 
 def all_prompts(vision: Vision) -> dict[str, Prompt]:
@@ -156,7 +159,7 @@ def finish(
         asked = Asked(perception, prompts)
     except InputError as error:
         return lost(perception, error)
-    asked.take(outcome, seconds)
+    asked.take(outcome, Spent(seconds))
     return asked.given_back(name, revision)
 
 

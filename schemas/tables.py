@@ -523,6 +523,51 @@ class SkipRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CostRow:
+    """What one stage of one run spent on one asset, in one of its versions.
+
+    Nothing is ever replaced here: what earlier runs, versions and assets that are gone did cost stays.
+    Units that were recalled cost nothing again.
+    """
+
+    asset_id: str
+    run_id: str
+    version: str
+    uri: str
+    stage: str
+    """probe, decode, subtitles, sound, ocr, asr, vlm, closer_look, summarise or embed."""
+    started_at: datetime | None
+    """When the first work on it began…"""
+    ended_at: datetime | None
+    """…and the last ended; null where that was not measured."""
+    seconds: float
+    """Wall seconds inside the operator, summed over its workers; of a batch the asset's share."""
+    cpu_seconds: float
+    """CPU time of the workers and of their child processes, while they were at it."""
+    gpu_seconds: float
+    """`seconds` times the share of a GPU that the operator held."""
+    items: int
+    bytes: int
+    """Items and bytes as in `runs.stages`."""
+    fetched_bytes: int
+    """Bytes that came from an object store; what was read of local files is not counted."""
+    input_tokens: int
+    """All that went into a model, pictures and every try included, as far as the engine tells."""
+    output_tokens: int
+    money: float | None
+    """By the prices of the run's configuration (`prices`, `vision.input_price`), in `prices.currency`; null
+    without any."""
+    batched: int
+    """Items that went in batches, and…"""
+    places: float
+    """…the places of these batches: batched / places is how full they were."""
+    length: float
+    """Of what was in them (pixels, samples, tokens or characters), and…"""
+    padded: float
+    """…what was computed for it: 1 - length / padded is waste."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageCost:
     """What a stage spent in a run."""
 
@@ -590,6 +635,32 @@ class RunRow:
     output_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DriftRow:
+    """One number of a run of `gloss nightly`, beside what it was in the finished runs before it.
+
+    A trend: `SELECT started_at, value FROM drift WHERE metric = 'failure_rate' ORDER BY started_at`.
+    """
+
+    run_id: str
+    started_at: datetime
+    """Of the run."""
+    metric: str
+    """files, assets, failures (counts), failure_rate, text_per_page (characters), speech_seconds_per_hour…"""
+    part: str
+    """Status, kind or reason, of numbers that are told by it; else empty."""
+    value: float | None
+    """Null where there was nothing to measure it on."""
+    baseline: float | None
+    """Median of the runs before, on the same sources; null without any."""
+    change: float | None
+    """A difference for failure_rate and failures_per_asset, else a share of the baseline: -0.5 is half."""
+    bound: float | None
+    """The limit that is set for it."""
+    missed: bool
+    """Whether it is over its limit."""
+
+
 TABLES: dict[str, type] = {
     "assets": AssetRow,
     "segments": SegmentRow,
@@ -607,6 +678,8 @@ TABLES: dict[str, type] = {
     "units": UnitRow,
     "plans": PlanRow,
     "decisions": DecisionRow,
+    "costs": CostRow,
+    "drift": DriftRow,
 }
 """Table name to row type; the name is also the folder in the lake and the view."""
 

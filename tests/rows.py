@@ -1,12 +1,12 @@
 """Rows with sensible defaults, for tests that care about one or two columns."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schemas.media import Asset, Unit
 from schemas.perception import Perception
-from schemas.tables import AssetRow, RunRow, SegmentRow, UtteranceRow
+from schemas.tables import AssetRow, CostRow, RunRow, SegmentRow, UtteranceRow
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 
@@ -114,5 +114,32 @@ def utterance_row(**columns: Any) -> UtteranceRow:
         temperature=0.0,
         doubts=[],
         write_id="w0",
+    )
+    return replace(row, **columns)
+
+
+def cost_row(**columns: Any) -> CostRow:
+    """A row of `costs`."""
+    row = CostRow(
+        asset_id="a0",
+        run_id="r0",
+        version="v0",
+        uri="file:///data/a0.mp4",
+        stage="ocr",
+        started_at=NOW,
+        ended_at=NOW + timedelta(seconds=10),
+        seconds=10.0,
+        cpu_seconds=8.0,
+        gpu_seconds=0.0,
+        items=5,
+        bytes=100,
+        fetched_bytes=0,
+        input_tokens=0,
+        output_tokens=0,
+        money=None,
+        batched=0,
+        places=0.0,
+        length=0.0,
+        padded=0.0,
     )
     return replace(row, **columns)

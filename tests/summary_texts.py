@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from operators.ask_text import Asked
 from operators.asset_text import AssetText
 from operators.extract import Candidate
+from operators.stopwatch import Spent
 from operators.summaries import Statement
 from operators.words import words
 from schemas.failure import InputError
@@ -85,5 +86,5 @@ class ScriptedAsker:
             prompt_tokens=len(prompt.split()),
             input_tokens=len(prompt.split()),
             output_tokens=5,
-            seconds=0.0,
+            spent=Spent(),
         )
