@@ -135,6 +135,209 @@ def ingest(
 
 
 @app.command()
+def submit(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="As of ingest, for all nodes to reach.")
+    ] = None,
+    lake: Annotated[str | None, typer.Option("--lake", metavar="URI", help="As of ingest.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="URL",
+            envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+            help="The cluster's job server: http://HEAD:8265.",
+        ),
+    ] = None,
+    profile: Profile = "embedded",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help="As of ingest.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="As of ingest.")] = None,
+    shuffle_seed: Annotated[
+        int | None, typer.Option("--shuffle-seed", metavar="N", help="As of ingest.")
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="As of ingest.")] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", metavar="N", min=0, help="As of ingest.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="PRICE", min=0, help="As of ingest.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="As of ingest.")] = False,
+    verbose: Verbose = False,
+    code: Annotated[
+        str, typer.Option("--code", metavar="HOW", help="ship this code, or run what is installed there.")
+    ] = "ship",
+    shared: Annotated[
+        list[str] | None,
+        typer.Option("--shared-path", metavar="FOLDER", help="All nodes see this folder at the same path."),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME", help="Give the job this variable of the environment here."),
+    ] = None,
+    secret_env: Annotated[
+        list[str] | None,
+        typer.Option("--secret-env", metavar="NAME", help="A secret one, which the cluster will show."),
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the job's id and leave.")] = False,
+    follow: Annotated[
+        str | None, typer.Option("--follow", metavar="JOB", help="Show the log of a job until it ends.")
+    ] = None,
+    stop: Annotated[
+        str | None, typer.Option("--stop", metavar="JOB", help="End a job; what is finished stays.")
+    ] = None,
+    list_jobs: Annotated[bool, typer.Option("--list", help="List the jobs of the cluster.")] = False,
+    format: Shape = "table",  # noqa: A002
+) -> None:
+    """Ingest on a Ray cluster: the same command, as a job.
+
+    The job goes on without this terminal; Ctrl-C only stops watching it. Exit codes: those of the run,
+    as of ingest; 2 also for what only this machine has.
+    """
+    from jobs.submit import Place, run_follow, run_list, run_stop, run_submit
+    from jobs.submit_request import request_of
+
+    if follow or stop or list_jobs:
+        if sources or sum(map(bool, (follow, stop, list_jobs))) > 1:
+            message = "Wanted sources, or one of --follow, --stop and --list."
+            raise typer.BadParameter(message)
+        if follow:
+            raise typer.Exit(run_follow(address, follow))
+        raise typer.Exit(run_stop(address, stop) if stop else run_list(address, format))
+    if not sources or lake is None:
+        message = "Wanted SOURCE... and --lake URI, or one of --follow, --stop and --list."
+        raise typer.BadParameter(message)
+    request = request_of(
+        sources,
+        lake,
+        profile,
+        config,
+        settings or [],
+        {
+            "--since": since,
+            "--limit": limit,
+            "--shuffle-seed": shuffle_seed,
+            "--max-tokens": max_tokens,
+            "--max-cost": max_cost,
+            "--prune": prune,
+            "--dry-run": dry_run,
+            "--verbose": verbose,
+        },
+    )
+    place = Place(address, code, shared or [], env or [], secret_env or [])
+    raise typer.Exit(run_submit(request, place, wait=not no_wait))
+
+
+@app.command()
+def nightly(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")
+    ],
+    lake: Lake,
+    profile: Profile = "embedded",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=0, help="Do at most N files in this run.")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove assets whose file is gone from the sources.")
+    ] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", metavar="N", min=0, help="As of ingest.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="PRICE", min=0, help="As of ingest.")
+    ] = None,
+    format: Shape = "table",  # noqa: A002
+    verbose: Verbose = False,
+) -> None:
+    """Ingest as every night: all that changed, compared with the runs before, and somebody told.
+
+    Limits, webhook and command are settings of the section nightly; gloss schedule runs it by itself.
+
+    Exit codes: as of ingest (3: some files failed); 4 a limit of drift is missed; 5 another run has the
+    lake, nothing was done; 6 all went well, but the notification could not be delivered.
+    """
+    from jobs.caps import Caps
+    from jobs.nightly import run_nightly
+    from jobs.plan import Selection
+    from schemas.config import load_config
+
+    effective = load_config(profile, config, settings or [])
+    raise typer.Exit(
+        run_nightly(
+            sources,
+            lake,
+            effective,
+            selection=Selection(None, limit, None),
+            prune=prune,
+            caps=Caps(max_tokens, max_cost),
+            format=format,
+            verbose=verbose,
+        )
+    )
+
+
+@app.command()
+def schedule(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")
+    ],
+    lake: Lake,
+    target: Annotated[
+        str, typer.Option("--target", metavar="NAME", help="kuberay, cron, systemd, or ray-up (a cluster).")
+    ],
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="WHEN", help="02:30, or as cron has it: '30 2 * * 1-5'.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="ZONE", help="Of --at, such as Europe/Berlin.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Write files there.")
+    ] = None,
+    profile: Profile = "embedded",
+    config: ConfigFile = None,
+    settings: Settings = None,
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="As of nightly.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="As of nightly.")] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", metavar="N", min=0, help="As of nightly.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", metavar="PRICE", min=0, help="As of nightly.")
+    ] = None,
+) -> None:
+    """Render what runs gloss nightly every night: Kubernetes manifests, a crontab or systemd units.
+
+    Starts nothing. Machines, image, names of secrets and the like are settings of the section deployment.
+    """
+    from jobs.caps import Caps, require_prices
+    from jobs.schedule import run_schedule
+    from schemas.config import load_config
+
+    effective = load_config(profile, config, settings or [])
+    require_prices(Caps(max_tokens, max_cost), effective.vision)
+    given = (("--limit", limit), ("--max-tokens", max_tokens), ("--max-cost", max_cost))
+    options = [text for name, value in given if value is not None for text in (name, str(value))]
+    raise typer.Exit(
+        run_schedule(
+            sources,
+            lake,
+            effective,
+            target=target,
+            at=at,
+            timezone=timezone,
+            output=output,
+            options=[*options, *(["--prune"] if prune else [])],
+        )
+    )
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the tables of the lake.")],
     lake: Lake,
@@ -161,7 +364,7 @@ def query(
     DuckDB's dialect; a query can read the tables of the lake and nothing else.
 
     Tables: assets, segments, clips, text_regions, utterances, page_tables, citations, failures,
-    runs, skips, units, plans.
+    runs, skips, units, plans, costs.
     """
     from jobs.query import run_query
     from jobs.read_only import Limits
@@ -286,6 +489,33 @@ def evaluate(
             tolerance=tolerance,
         )
     )
+
+
+@app.command()
+def report(
+    lake: Lake,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="ID", help="A run's id or its beginning; else the newest.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here, not to stdout.")
+    ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures/--no-pictures",
+            help="Show the pages and frames where something failed, decoded from the sources.",
+        ),
+    ] = True,
+) -> None:
+    """Write one run as a page of HTML that holds all it shows.
+
+    Ledger, stages over time, throughput, the slowest and most expensive assets, failures with the
+    command that tries each again, configuration and versions.
+    """
+    from jobs.page import run_report
+
+    raise typer.Exit(run_report(lake, run_id=run, output=output, pictures=pictures))
 
 
 @app.command("try")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jobs.bury import bury_the_dead
 from jobs.ingest import EXIT_OK, create, open_target
+from jobs.json_log import speak
 from jobs.plan import SUMMARIES, Work
 from jobs.run import Task, run
 from jobs.settle import settle_summary
@@ -88,6 +89,7 @@ def run_compose(
         LakeError: There is no lake, or another run is writing to it.
         ConfigError: The run is impossible.
     """
+    speak(config.observe.logs)
     target = open_target(lake, config)
     target.require()
     create(target)

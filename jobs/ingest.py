@@ -10,6 +10,7 @@ from dataclasses import replace
 from jobs.bury import bury_the_dead
 from jobs.caps import NO_CAPS, Caps, require_prices
 from jobs.forecast import print_forecast
+from jobs.json_log import speak
 from jobs.plan import Selection, known_assets, known_skips, plan_work
 from jobs.run import EXIT_BROKEN, EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, Task, new_run_id, run
 from jobs.settle import settle
@@ -32,6 +33,7 @@ def run_ingest(
     caps: Caps = NO_CAPS,
     dry_run: bool = False,
     verbose: bool = False,
+    run_id: str | None = None,
 ) -> int:
     """Ingest sources into a lake and return the exit code.
 
@@ -44,11 +46,13 @@ def run_ingest(
         caps: What captions may cost.
         dry_run: Only print what would be done, and why.
         verbose: Show what Ray says.
+        run_id: Name of the run, for those who want to find its row; null makes one.
 
     Raises:
         ConfigError: Something that makes the run impossible, found before any work.
         LakeError: The lake cannot be used, or another run is writing to it.
     """
+    speak(config.observe.logs)
     target = open_target(lake, config)
     require_prices(caps, config.vision)
     config = settle(config, target)
@@ -59,7 +63,7 @@ def run_ingest(
         print_forecast(target, replace(task, caps=caps), config)
         return EXIT_OK
     create(target)
-    run_id = new_run_id()
+    run_id = run_id or new_run_id()
     with Claim(target, run_id, what="ingest", wait_seconds=config.run.wait_seconds) as claim:
         bury_the_dead(target)
         task = replace(_plan(target, sources, discovery, config, selection, prune), run_id=run_id, caps=caps)

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 import cluster.stream
-from cluster.nodes import Share, cluster_nodes, place
+from cluster.nodes import Node, Share, cluster_nodes, place
 from cluster.session import session
 from cluster.stage import RowTask, add_actors, add_tasks
 from cluster.stream import stream
@@ -92,14 +92,20 @@ def room_for(count: int) -> bool:
     return left is not None and place(left, TASK, 1) is not None
 
 
+def fits(count: int, _: Sequence[Node]) -> bool:
+    """Tell the same as the pipeline asks for it."""
+    return room_for(count)
+
+
 def shrunk(kill: Callable[[], Any]) -> list[dict[str, Any]]:
     """Lose a node after the third row, and go on with what is left."""
     cluster.stream._LOOK_SECONDS, cluster.stream._GRACE_SECONDS = 0.5, 2.0
-    todo, rounds = set(range(ROWS)), []
+    todo = set(range(ROWS))
+    rounds: list[dict[str, Any]] = []
     while todo and len(rounds) < 4:
         workers = 2 if room_for(2) else 1
         came: list[int] = []
-        for table in stream(pipeline(todo, TASK, WORKER, workers), lambda _, count=workers: room_for(count)):
+        for table in stream(pipeline(todo, TASK, WORKER, workers), partial(fits, workers)):
             came += [row.value for row in from_table(Number, table)]
             if not rounds and len(came) == 3:
                 threading.Thread(target=kill, daemon=True).start()

@@ -17,10 +17,10 @@ from operators.ocr_engines import engine_revision, load_engine
 from operators.ocr_isolated import IsolatedEngine, isolated_engine
 from schemas import config as configs
 from schemas.config import Config, Limits
-from schemas.resources import Resources
 from schemas.failure import Reason
 from schemas.media import Asset, Kind, Unit, UnitKind
 from schemas.perception import Line, Perception
+from schemas.resources import Resources
 from tests.pictures import draw, line, picture
 
 ASSET = Asset("id", "version", "file:///talk.mp4", Kind.VIDEO, 1, "fingerprint", "hash")
