@@ -5,26 +5,12 @@ submitted; unless all nodes see it at the same path (NFS, a volume), which only 
 are small and the user's own work, so their folders travel with the job.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.places import LOCAL, MODELS, PROMPTS, absolute, given, innermost, names_a_path
 from schemas.config import Config, ConfigError
 from schemas.store import holds_credential
-
-_MODELS = (
-    ("ocr", "model"),
-    ("speech", "model"),
-    ("speech", "speaker_model"),
-    ("vision", "model"),
-    ("summary", "model"),
-    ("embedding", "model"),
-    ("embedding", "frames"),
-)
-"""Settings that name a model or its folder."""
-_PROMPTS = (("vision", "prompts"), ("summary", "prompts"))
-"""Settings that name a folder of prompts."""
-_LOCAL = ("file", "local", "")
 
 
 def check_place(what: str, place: str, shared: Sequence[str]) -> str:
@@ -44,21 +30,21 @@ def check_place(what: str, place: str, shared: Sequence[str]) -> str:
             "dashboard. Give credentials to the cluster's own environment."
         )
         raise ConfigError(msg)
-    scheme, path = _innermost(place)
+    scheme, path = innermost(place)
     if scheme == "memory":
         msg = f"{what[0].upper()}{what[1:]} is {place}, which lives in one process only. Name a store."
         raise ConfigError(msg)
-    if scheme not in _LOCAL:
+    if scheme not in LOCAL:
         return place
-    absolute = _absolute(path)
-    if not _is_below(absolute, shared):
+    here = absolute(path)
+    if not _is_below(here, shared):
         msg = (
             f"{what[0].upper()}{what[1:]} is {place}, a path of this machine; the job runs on others. Put it "
             "into an object store (s3://…), or, where all nodes see that path, say so: "
-            f"--shared-path {_folder_of(absolute)}"
+            f"--shared-path {_folder_of(here)}"
         )
         raise ConfigError(msg)
-    return place if "://" in place or "::" in place else absolute
+    return place if "://" in place or "::" in place else here
 
 
 def check_models(config: Config, shared: Sequence[str]) -> list[str]:
@@ -68,18 +54,18 @@ def check_models(config: Config, shared: Sequence[str]) -> list[str]:
         ConfigError: Only this machine has one.
     """
     settings = []
-    for section, name, value in _given(config, _MODELS):
-        if getattr(config, section).engine == "openai" or not _names_a_path(value):
+    for section, name, value in given(config, MODELS):
+        if getattr(config, section).engine == "openai" or not names_a_path(value):
             continue
-        absolute = _absolute(value)
-        if not _is_below(absolute, shared):
+        here = absolute(value)
+        if not _is_below(here, shared):
             msg = (
                 f"{section}.{name} is {value}, a path of this machine; the job runs on others. Put the model "
                 "at one path on every node (into the image, or on a volume) and say so with "
-                f"--shared-path {_folder_of(absolute)}; or name a model of the hub, which nodes fetch."
+                f"--shared-path {_folder_of(here)}; or name a model of the hub, which nodes fetch."
             )
             raise ConfigError(msg)
-        settings.append(f"{section}.{name}={absolute}")
+        settings.append(f"{section}.{name}={here}")
     return settings
 
 
@@ -90,8 +76,8 @@ def prompts_to_ship(config: Config, shared: Sequence[str]) -> dict[str, Path]:
         ConfigError: A folder is not there.
     """
     folders = {}
-    for section, name, value in _given(config, _PROMPTS):
-        path = Path(_absolute(value))
+    for section, name, value in given(config, PROMPTS):
+        path = Path(absolute(value))
         if _is_below(str(path), shared):
             continue
         if not path.is_dir():
@@ -101,31 +87,8 @@ def prompts_to_ship(config: Config, shared: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-def _given(config: Config, names: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str, str]]:
-    for section, name in names:
-        value = getattr(getattr(config, section), name)
-        if value is not None:
-            yield section, name, value
-
-
-def _innermost(place: str) -> tuple[str, str]:
-    """Return scheme and path of what a place rests on: `zip://*.pdf::s3://b/a.zip` on S3."""
-    link = place.rpartition("::")[2] if "://" in place else place
-    scheme, separator, path = link.partition("://")
-    return (scheme.lower(), path) if separator else ("", link)
-
-
-def _names_a_path(value: str) -> bool:
-    """Tell whether a model is a folder or file here, or is written like one."""
-    return value.startswith(("/", "./", "../", "~")) or Path(value).exists()
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - keeps globs, and links as they are
-
-
 def _is_below(path: str, shared: Sequence[str]) -> bool:
-    return any(Path(path).is_relative_to(_absolute(folder)) for folder in shared)
+    return any(Path(path).is_relative_to(absolute(folder)) for folder in shared)
 
 
 def _folder_of(path: str) -> str:

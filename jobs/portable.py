@@ -5,27 +5,15 @@ exist on this machine alone. What is a secret is refused anywhere: it would be w
 """
 
 import ipaddress
-import os
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from jobs.places import LOCAL, MODELS, PROMPTS, absolute, given, innermost, names_a_path
 from schemas.config import Config, ConfigError
 from schemas.store import holds_credential
 
-_PLACES = (
-    ("ocr", "model"),
-    ("speech", "model"),
-    ("speech", "speaker_model"),
-    ("vision", "model"),
-    ("vision", "prompts"),
-    ("summary", "model"),
-    ("summary", "prompts"),
-    ("embedding", "model"),
-    ("embedding", "frames"),
-)
-"""Settings that may name a file or folder."""
 _URLS = (
     ("vision", "base_url"),
     ("summary", "base_url"),
@@ -56,21 +44,19 @@ def check_secrets(places: list[str]) -> None:
 
 def is_local(place: str) -> bool:
     """Tell whether a source or lake lies on this machine."""
-    # What a chain rests on comes last: `zip://*.pdf::s3://b/a.zip` lies on S3.
-    store = place.rpartition("::")[2] if "://" in place else place
-    return "://" not in store or store.startswith(("file://", "local://"))
+    return innermost(place)[0] in LOCAL
 
 
-def absolute(place: str) -> str:
+def same_anywhere(place: str) -> str:
     """Name a source or lake so that it is the same from any folder."""
-    return os.path.abspath(place) if "://" not in place else place  # noqa: PTH100 - keeps globs as they are
+    return place if "://" in place else absolute(place)
 
 
 def with_absolute_paths(config: Config) -> Config:
     """Name folders of models and prompts so that they are the same from any folder."""
 
     def change(value: str) -> str:
-        return absolute(os.path.expanduser(value)) if _names_a_path(value) else value  # noqa: PTH111
+        return absolute(value) if names_a_path(value) else value
 
     return _changed(config, change)
 
@@ -89,8 +75,8 @@ def check_elsewhere(sources: list[str], lake: str, config: Config) -> None:
             )
             raise ConfigError(msg)
         _check_reachable(what, place)
-    for section, name, value in _given(config, _PLACES):
-        if _names_a_path(value) and not _is_in_image(value, config):
+    for section, name, value in given(config, (*MODELS, *PROMPTS)):
+        if names_a_path(value) and not _is_in_image(value, config):
             cache = config.deployment.model_cache_path
             msg = (
                 f"{section}.{name} is {value}, a path of this machine. Copy it into the volume "
@@ -98,7 +84,7 @@ def check_elsewhere(sources: list[str], lake: str, config: Config) -> None:
                 f"{cache}/{PurePosixPath(value).name}, or name a model of the hub."
             )
             raise ConfigError(msg)
-    for section, name, value in _given(config, _URLS):
+    for section, name, value in given(config, _URLS):
         _check_reachable(f"{section}.{name}", value)
 
 
@@ -115,24 +101,13 @@ def _check_reachable(what: str, url: str) -> None:
         raise ConfigError(msg)
 
 
-def _names_a_path(value: str) -> bool:
-    return value.startswith(("/", "./", "../", "~")) or Path(value).exists()
-
-
 def _is_in_image(value: str, config: Config) -> bool:
     use = config.deployment
     return bool(use.model_cache) and PurePosixPath(value).is_relative_to(use.model_cache_path)
 
 
-def _given(config: Config, names: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str, str]]:
-    for section, name in names:
-        value = getattr(getattr(config, section), name)
-        if value is not None:
-            yield section, name, value
-
-
 def _changed(config: Config, change: Callable[[str], str]) -> Config:
-    for section, name, value in _given(config, _PLACES):
+    for section, name, value in given(config, (*MODELS, *PROMPTS)):
         changed = getattr(config, section).model_copy(update={name: change(value)})
         config = config.model_copy(update={section: changed})
     return config

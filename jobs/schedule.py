@@ -17,7 +17,8 @@ from cluster.ray_up import render_cluster
 from cluster.scheduled import CONFIG_FILE, Scheduled
 from cluster.systemd import render_units
 from jobs.output import note
-from jobs.portable import absolute, check_elsewhere, check_secrets, is_local, with_absolute_paths
+from jobs.places import absolute
+from jobs.portable import check_elsewhere, check_secrets, is_local, same_anywhere, with_absolute_paths
 from schemas.config import Config, ConfigError
 from schemas.timetable import Timetable, parse_timetable
 
@@ -65,8 +66,8 @@ def run_schedule(
     if output is None:
         msg = f"Wanted --output FOLDER for {target}: the file of the configuration has to lie somewhere."
         raise ConfigError(msg)
-    places = tuple(map(absolute, sources))
-    run = Scheduled(places, absolute(lake), with_absolute_paths(config), timetable, tuple(options))
+    places = tuple(map(same_anywhere, sources))
+    run = Scheduled(places, same_anywhere(lake), with_absolute_paths(config), timetable, tuple(options))
     folder = Path(absolute(str(output)))
     files = _units(run, folder) if target == "systemd" else _crontab(run, folder)
     return _give(files, folder)

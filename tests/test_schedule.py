@@ -570,6 +570,20 @@ def test_cron_gets_credentials_from_a_file_and_its_zone(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "a b"
 
 
+def test_what_is_asked_for_means_the_same_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths become absolute; addresses stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    sources = ["talks/*.mp4", "s3://media/talks", "zip://*.pdf::s3://media/a.zip"]
+    run_schedule(sources, "lake", load_config(), target="cron", output=tmp_path / "out")
+    (file,) = (tmp_path / "out").glob("*.crontab")
+    line = file.read_text()
+    for word in (f"{tmp_path}/talks/*.mp4", "s3://media/talks", "zip://*.pdf::s3://media/a.zip"):
+        assert f" {shlex.quote(word)} " in f" {line} ".replace("\n", " ")
+    assert f"--lake {tmp_path}/lake " in line
+
+
 @pytest.mark.parametrize("sources", [("/a\nb",), tuple(f"/some/folder/{n}" for n in range(100))])
 def test_what_a_crontab_cannot_hold_is_refused(sources: tuple[str, ...]) -> None:
     """A line break begins another line, and what is too long would be cut off."""
