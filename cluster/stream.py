@@ -62,7 +62,11 @@ def _watch(
     """End a pipeline that has no room for long enough."""
     wanting_seconds = 0.0
     while not done.wait(_LOOK_SECONDS):
-        nodes = cluster_nodes()
+        try:
+            nodes = cluster_nodes()
+        except Exception as error:  # by whatever Ray says so; a cluster that is gone is noticed by others
+            _log.debug("The nodes cannot be listed: %s", error)
+            continue
         wanting_seconds = 0.0 if fits(nodes) else wanting_seconds + _LOOK_SECONDS
         if wanting_seconds >= _GRACE_SECONDS:
             _log.warning("Nodes have died, and the %d that are left cannot hold what runs.", len(nodes))

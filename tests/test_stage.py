@@ -69,25 +69,26 @@ class Mark:
         return [Seen(row.value, os.getpid()) for row in rows]
 
 
-def run_chain(task_poison: int, actor_poison: int) -> list[Seen]:
+def run_chain(task_poison: int, actor_poison: int, workers: tuple[int, int] = (2, 2)) -> list[Seen]:
     """Two numbers through a fan-out, a task stage and an actor stage."""
     dataset: ray.data.Dataset = ray.data.from_arrow([to_table(Number, [Number(value)]) for value in (1, 2)])
     dataset = add_tasks(dataset, RowTask(make_spread, Number, Number), Share(0.25))
     dataset = fan_out(dataset, Share(0.25))
     dataset = add_tasks(dataset, RowTask(partial(make_look, task_poison), Number, Seen), Share(0.25))
     dataset = add_actors(
-        dataset, partial(Mark, actor_poison), Seen, Seen, Share(0.5), workers=(2, 2), in_flight=1
+        dataset, partial(Mark, actor_poison), Seen, Seen, Share(0.5), workers=workers, in_flight=1
     )
     tables = dataset.iter_batches(batch_format="pyarrow", batch_size=None)
     return [row for table in tables for row in from_table(Seen, table)]
 
 
 def test_every_row_comes_back_once(ray_cluster: None) -> None:
-    """Rows fan out of two tasks and are all there at the end."""
+    """Rows fan out of two tasks and are all there at the end, from a fixed pool and from one that grows."""
     with session(Config()):
-        rows = run_chain(-1, -1)
+        rows, grown = run_chain(-1, -1), run_chain(-1, -1, workers=(1, 2))
 
     assert sorted(row.value for row in rows) == list(range(10, 30))
+    assert sorted(row.value for row in grown) == list(range(10, 30))
 
 
 def test_crashing_rows_cost_themselves_alone(ray_cluster: None) -> None:
