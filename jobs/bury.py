@@ -26,7 +26,7 @@ def bury_the_dead(lake: Lake) -> Sequence[str]:
 
 
 def _ended(lake: Lake, row: RunRow) -> RunRow:
-    with lake.connect() as connection:
+    with lake.connect("assets") as connection:
         found = connection.execute(
             "SELECT status, count(*), max(ingested_at) FROM assets WHERE run_id = ? GROUP BY status",
             [row.run_id],

@@ -40,7 +40,7 @@ def unlooked_assets(lake: Lake, config: Config, asset_ids: Sequence[str]) -> lis
         "SELECT asset_id, clip_count, segment_count FROM assets WHERE status <> 'failed' AND clip_count > 0 "
         "AND summary_version = ? AND list_contains(?, asset_id) ORDER BY asset_id"
     )
-    with lake.connect() as connection:
+    with lake.connect("assets") as connection:
         found = connection.execute(sql, [text_version(config), list(asset_ids)]).fetchall()
     return [Due(*row) for row in found]
 
@@ -113,7 +113,7 @@ class CloserPass(SummaryPass):
                     self.looked[complete.asset.asset_id] = _looked(complete)
 
     def _sizes(self, asset_ids: Sequence[str]) -> list[int]:
-        with self.tools.lake.connect() as connection:
+        with self.tools.lake.connect("assets") as connection:
             sql = "SELECT DISTINCT bytes FROM assets WHERE list_contains(?, asset_id)"
             return [size for (size,) in connection.execute(sql, [list(asset_ids)]).fetchall()]
 

@@ -87,7 +87,7 @@ class Work:
 def known_assets(lake: Lake) -> dict[str, Known]:
     """Read what the lake holds, by asset id."""
     columns = ", ".join(name for name in Known.__dataclass_fields__ if name != "in_passing")
-    with lake.connect() as connection:
+    with lake.connect("assets", "failures") as connection:
         rows = connection.execute(
             f"SELECT asset_id, {columns}, asset_id IN "
             # Texts without vectors are tried again without reading anything.
@@ -99,7 +99,7 @@ def known_assets(lake: Lake) -> dict[str, Known]:
 
 def known_skips(lake: Lake) -> dict[str, str]:
     """Read the marks of the unsupported files that the lake lists, by asset id."""
-    with lake.connect() as connection:
+    with lake.connect("skips") as connection:
         sql = "SELECT asset_id, mark FROM skips WHERE reason = 'unsupported'"
         return dict(connection.execute(sql).fetchall())
 

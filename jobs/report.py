@@ -126,7 +126,7 @@ def failures_of(lake: Lake, run: RunRow) -> list[tuple[Any, ...]]:
     """Read the first failures of a run: URI, reason, page, message; one more than are shown."""
     if not run.failures_by_reason:
         return []
-    with lake.connect() as connection:
+    with lake.connect("failures") as connection:
         return connection.execute(
             "SELECT uri, reason, page, message FROM failures WHERE run_id = ? ORDER BY uri, page LIMIT ?",
             [run.run_id, _FAILURES_SHOWN + 1],

@@ -244,7 +244,7 @@ def _last_config(lake: Lake, is_wanted: Callable[[Config], bool]) -> Config | No
     if not lake.exists():
         return None
     try:
-        with lake.connect() as connection:
+        with lake.connect("runs") as connection:
             stored = connection.execute("SELECT config FROM runs ORDER BY started_at DESC, run_id")
             configs: Iterator[Config] = (
                 Config.model_validate_json(row[0]) for row in iter(stored.fetchone, None)

@@ -79,7 +79,7 @@ def due_assets(lake: Lake, config: Config, asset_ids: Sequence[str] | None = Non
     if asset_ids is not None:
         sql += " AND list_contains(?, asset_id)"
         parameters.append(list(asset_ids))
-    with lake.connect() as connection:
+    with lake.connect("assets") as connection:
         # In the order in which files hold them, so that a group lies in few places.
         found = connection.execute(f"{sql} ORDER BY asset_id", parameters).fetchall()
     return [Due(*row) for row in found]

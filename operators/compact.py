@@ -123,7 +123,7 @@ def _names(delta: DeltaTable) -> list[str]:
 @contextmanager
 def _workshop(lake: Lake) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """Open a DuckDB of bounded memory, and a folder into which it and others spill."""
-    with tempfile.TemporaryDirectory(prefix="gloss-compact-") as folder, lake.connect() as connection:
+    with tempfile.TemporaryDirectory(prefix="gloss-compact-") as folder, lake.bare() as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute(f"SET temp_directory = {quote(folder)}")
         yield connection, Path(folder)

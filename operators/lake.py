@@ -9,7 +9,7 @@ spells them out, so that plain DuckDB needs no extension to see exactly the live
 import os
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,11 +211,11 @@ class Lake:
         """Spell out the views over the newest committed files, for plain DuckDB."""
         return render_views(self.all_files())
 
-    def all_files(self) -> dict[str, list[str]]:
-        """List the committed files of all tables, as `files` does."""
+    def all_files(self, names: Collection[str] = tuple(TABLES)) -> dict[str, list[str]]:
+        """List the committed files of tables, as `files` does."""
         # To open a table is to wait for its store several times over.
         with ThreadPoolExecutor(1 if self.is_local else _OPENED_TOGETHER) as pool:
-            return dict(zip(TABLES, pool.map(self.files, TABLES), strict=True))
+            return dict(zip(names, pool.map(self.files, names), strict=True))
 
     def files(self, name: str) -> list[str]:
         """List the committed Parquet files of a table, as DuckDB and fsspec name them."""
@@ -236,15 +236,19 @@ class Lake:
         else:
             self.filesystem.pipe_file(target, text)
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
+    def connect(self, *tables: str) -> duckdb.DuckDBPyConnection:
         """Open an in-memory DuckDB with the views of this lake.
+
+        Args:
+            tables: Those that are asked about; all by default. On an object store each is ten requests.
 
         Raises:
             LakeError: There is no lake here.
         """
         self.require()
         connection = self.bare()
-        connection.execute(self.views_sql())
+        wanted = {"assets", *tables} if tables else set(TABLES)
+        connection.execute(render_views(self.all_files([name for name in TABLES if name in wanted])))
         return connection
 
     def bare(self) -> duckdb.DuckDBPyConnection:
@@ -259,7 +263,7 @@ class Lake:
 
 
 def render_views(files: dict[str, list[str]]) -> str:
-    """Render the SQL of all views, given the Parquet files of each table.
+    """Render the SQL of views, given the Parquet files of each table; what rests on several wants all.
 
     Views leave out `write_id`: the same input gives the same rows, whoever wrote them. Times
     are shown as plain UTC timestamps, because DuckDB's Python client needs another package to
@@ -271,8 +275,8 @@ def render_views(files: dict[str, list[str]]) -> str:
         "-- Times are UTC.",
         f"CREATE OR REPLACE VIEW live_writes AS {live_writes(assets)};",
     ]
-    for name, row in TABLES.items():
-        source = relation(name, files)
+    for name in files:
+        row, source = TABLES[name], relation(name, files)
         if name == "costs":
             statements.append(f"CREATE OR REPLACE VIEW costs AS{COSTS.format(source=source)};")
             continue
@@ -281,7 +285,8 @@ def render_views(files: dict[str, list[str]]) -> str:
         elif name == "skips":
             source += f" WHERE asset_id NOT IN (SELECT asset_id FROM {assets})"
         statements.append(f"CREATE OR REPLACE VIEW {name} AS SELECT {_shown(row)} FROM {source};")
-    statements.append(f"CREATE OR REPLACE VIEW timeline AS{TIMELINE};")
+    if files.keys() == TABLES.keys():
+        statements.append(f"CREATE OR REPLACE VIEW timeline AS{TIMELINE};")
     return "\n".join(statements) + "\n"
 
 
