@@ -36,6 +36,9 @@ from tests.pages import drawn_pdf
 from tests.rows import cost_row, run_row
 from tests.working import work, work_and_die
 
+pytestmark = pytest.mark.timeout(600)
+"""Some wait for runs in processes of their own."""
+
 PRICED = load_config(
     settings=[
         "prices.cpu_hour=3.6", "prices.gpu_hour=36", "prices.input_tokens=1", "prices.output_tokens=2",

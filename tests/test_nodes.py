@@ -240,7 +240,7 @@ def test_a_node_and_a_driver_die_and_the_lake_is_complete(
         texts = [f"Report {number} page {page}. {pages.WORDS} {'Again. ' * number}" for page in range(2)]
         store.put(f"page-in/{number}.pdf", pages.drawn_pdf(*map(_prose, texts), title=f"Report {number}"))
     store.put("page-in/broken.pdf", b"%PDF-1.7 and nothing else")
-    often = settings("store.commit_seconds=1", "documents.pages_per_task=1", "documents.text_layer=never")
+    often = settings("store.commit_seconds=3", "documents.pages_per_task=1", "documents.text_layer=never")
     _, submit = commands("submit")
     command = f"{submit} {shlex.join(often)}"
 

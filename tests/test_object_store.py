@@ -34,7 +34,10 @@ from tests.media import encode, slide, steady
 from tests.pages import drawn_pdf, picture_bytes, prose, put_picture, text_picture
 from tests.s3_server import S3Server
 
-QUIET = ["speech.engine=off", "store.commit_seconds=0"]
+QUIET = ["speech.engine=off", "store.commit_seconds=2"]
+
+pytestmark = pytest.mark.timeout(900)
+"""Each request to the test's store is some 10 ms of Python, and a run makes some thousand."""
 
 NAMES = (
     "a b.png",

@@ -23,7 +23,10 @@ from schemas.failure import InputError
 from tests.pages import drawn_pdf, picture_bytes, prose, text_picture
 from tests.rows import asset_row, run_row, segment_row
 from tests.s3_server import Fault, S3Server
-from tests.test_object_store import QUIET, VIEWS, rows
+from tests.test_object_store import QUIET, VIEWS, all_rows
+
+pytestmark = pytest.mark.timeout(900)
+"""Each request to the test's store is some 10 ms of Python, and a run makes some thousand."""
 
 DATA = bytes(range(256)) * 4096
 
@@ -249,10 +252,11 @@ def test_a_run_through_all_of_it_has_the_rows_of_an_undisturbed_one(ray_cluster:
     s3.heal()
 
     undisturbed, disturbed = Lake(calm), Lake(rough)
+    there, here = all_rows(disturbed), all_rows(undisturbed)
     for view in VIEWS:
-        found = [row for row in rows(disturbed, view) if not str(row.get("uri")).endswith("secret.png")]
-        assert [row for row in found if view != "failures"] == rows(undisturbed, view), view
-    (failure,) = rows(disturbed, "failures")
+        found = [row for row in there[view] if not str(row.get("uri")).endswith("secret.png")]
+        assert [row for row in found if view != "failures"] == here[view], view
+    (failure,) = there["failures"]
     assert failure["reason"] == "unreadable"
     assert failure["uri"].endswith("secret.png")
     assert [finding for finding in check_lake(disturbed) if finding.severity == "error"] == []

@@ -11,6 +11,9 @@ import pytest
 
 from tests.small_cluster import READERS, ROWS
 
+pytestmark = pytest.mark.timeout(600)
+"""Of which most is waiting for three nodes to start."""
+
 
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
@@ -21,7 +24,7 @@ def said() -> dict[str, Any]:
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],
-        timeout=280,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
