@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,10 @@ def test_a_submitted_run_is_the_local_run(nodes: RayNodes, store: S3Server, else
     for broken in (False, True):
         if broken:
             store.put("same/broken.pdf", b"%PDF-1.7 and nothing else")
-        here.append(gloss("ingest", *asked, "--lake", local, at=elsewhere))
-        there.append(submitted(nodes, elsewhere, *asked, "--lake", remote))
+        with ThreadPoolExecutor(2) as both:  # most of either is waiting for processes that start
+            mine = both.submit(gloss, "ingest", *asked, "--lake", local, at=elsewhere)
+            there.append(submitted(nodes, elsewhere, *asked, "--lake", remote))
+        here.append(mine.result())
     assert [ran.returncode for ran in here] == [0, 3], "\n".join(ran.stderr for ran in here)
     assert [ran.returncode for ran in there] == [0, 3], "\n".join(ran.stderr for ran in there)
     for one, other in zip(here, there, strict=True):
