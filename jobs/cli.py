@@ -49,6 +49,26 @@ Format = Annotated[
         help="table, json, csv (text that a spreadsheet would compute gets an ') or parquet.",
     ),
 ]
+Sources = Annotated[list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Only files modified since: 2026-11-24, 36h, 7d."),
+]
+MostFiles = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=0, help="Do at most N files in this run.")
+]
+ShuffleSeed = Annotated[
+    int | None, typer.Option("--shuffle-seed", metavar="N", help="Do files in an order drawn with N.")
+]
+Prune = Annotated[bool, typer.Option("--prune", help="Remove assets whose file is gone from the sources.")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option("--max-tokens", metavar="N", min=0, help="Show a model nothing if it takes more tokens."),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option("--max-cost", metavar="PRICE", min=0, help="…or costs more, by vision.input_price."),
+]
 Shape = Annotated[str, typer.Option("--format", metavar="NAME", help="table or json.")]
 
 
@@ -74,36 +94,17 @@ def _gloss(
 
 @app.command()
 def ingest(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")
-    ],
+    sources: Sources,
     lake: Lake,
     profile: Profile = "embedded",
     config: ConfigFile = None,
     settings: Settings = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", metavar="WHEN", help="Only files modified since: 2026-11-24, 36h, 7d."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=0, help="Do at most N files in this run.")
-    ] = None,
-    shuffle_seed: Annotated[
-        int | None, typer.Option("--shuffle-seed", metavar="N", help="Do files in an order drawn with N.")
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove assets whose file is gone from the sources.")
-    ] = False,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens", metavar="N", min=0, help="Show a model nothing if it takes more tokens."
-        ),
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", metavar="PRICE", min=0, help="…or costs more, by vision.input_price."),
-    ] = None,
+    since: Since = None,
+    limit: MostFiles = None,
+    shuffle_seed: ShuffleSeed = None,
+    prune: Prune = False,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and why.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -152,18 +153,12 @@ def submit(
     profile: Profile = "embedded",
     config: ConfigFile = None,
     settings: Settings = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="WHEN", help="As of ingest.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="As of ingest.")] = None,
-    shuffle_seed: Annotated[
-        int | None, typer.Option("--shuffle-seed", metavar="N", help="As of ingest.")
-    ] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="As of ingest.")] = False,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", metavar="N", min=0, help="As of ingest.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", metavar="PRICE", min=0, help="As of ingest.")
-    ] = None,
+    since: Since = None,
+    limit: MostFiles = None,
+    shuffle_seed: ShuffleSeed = None,
+    prune: Prune = False,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="As of ingest.")] = False,
     verbose: Verbose = False,
     code: Annotated[
@@ -232,25 +227,15 @@ def submit(
 
 @app.command()
 def nightly(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")
-    ],
+    sources: Sources,
     lake: Lake,
     profile: Profile = "embedded",
     config: ConfigFile = None,
     settings: Settings = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=0, help="Do at most N files in this run.")
-    ] = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Remove assets whose file is gone from the sources.")
-    ] = False,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", metavar="N", min=0, help="As of ingest.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", metavar="PRICE", min=0, help="As of ingest.")
-    ] = None,
+    limit: MostFiles = None,
+    prune: Prune = False,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
     format: Shape = "table",  # noqa: A002
     verbose: Verbose = False,
 ) -> None:
@@ -283,9 +268,7 @@ def nightly(
 
 @app.command()
 def schedule(
-    sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Files, folders, globs or fsspec URLs.")
-    ],
+    sources: Sources,
     lake: Lake,
     target: Annotated[
         str, typer.Option("--target", metavar="NAME", help="kuberay, cron, systemd, or ray-up (a cluster).")
@@ -302,14 +285,10 @@ def schedule(
     profile: Profile = "embedded",
     config: ConfigFile = None,
     settings: Settings = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="As of nightly.")] = None,
-    prune: Annotated[bool, typer.Option("--prune", help="As of nightly.")] = False,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", metavar="N", min=0, help="As of nightly.")
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option("--max-cost", metavar="PRICE", min=0, help="As of nightly.")
-    ] = None,
+    limit: MostFiles = None,
+    prune: Prune = False,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
 ) -> None:
     """Render what runs gloss nightly every night: Kubernetes manifests, a crontab or systemd units.
 
