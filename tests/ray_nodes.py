@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _RAY = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from cluster.loopback import main; main()"
 """`python -m cluster.loopback`, without this checkout on the path of the node's workers: a job must bring
 its code along."""
-_START_SECONDS = 240
+_START_SECONDS = 120
 _STARTS = 3
 _STORE_BYTES = 150 << 20
 
@@ -106,6 +106,12 @@ class RayNodes:
         for node in started:
             _wait(node, partial(_says, node, "Ray runtime started"))
 
+    def end(self) -> None:
+        """End all nodes."""
+        for node in (*self.workers, self.head):
+            node.end()
+        shutil.rmtree(self.root, ignore_errors=True)
+
     def alive(self) -> int:
         """Count the nodes that the head takes for alive, itself included."""
         found = _ask(f"{self.address}/api/v0/nodes?limit=100", self.environment["RAY_AUTH_TOKEN"])
@@ -124,8 +130,6 @@ def ray_nodes(
         head: What the head offers; by default nothing, as on a cluster where it only leads.
         environment: Variables for all nodes, and so for all jobs: credentials of a store.
     """
-    # Ray's sockets lie below it, and their names must not be longer than 107 bytes.
-    root = Path(tempfile.mkdtemp(prefix="rn-", dir="/tmp"))
     variables = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "RAY_AUTH_MODE": "token",
@@ -136,23 +140,35 @@ def ray_nodes(
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "PYTHONPATH"):
         variables.pop(name, None)
     variables |= environment or {}
-    port, dashboard = free_port(), free_port()
-    cluster = None
+    cluster = _started(workers, head or Node(cpus=0), variables)
     try:
-        started = _start(
-            root, "h", variables, *_offer(head or Node(cpus=0)), "--head", f"--port={port}",
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def _started(workers: Sequence[Node], head: Node, variables: dict[str, str]) -> RayNodes:
+    """Start all nodes; where some do not find each other (somebody took a port meanwhile), once more."""
+    for attempt in range(1, _STARTS + 1):
+        # Ray's sockets lie below it, and their names must not be longer than 107 bytes.
+        root = Path(tempfile.mkdtemp(prefix="rn-", dir="/tmp"))
+        port, dashboard = free_port(), free_port()
+        first = _start(
+            root, "h", variables, *_offer(head), "--head", f"--port={port}",
             f"--dashboard-port={dashboard}", "--include-dashboard=true",
         )  # fmt: skip
         address = f"http://127.0.0.1:{dashboard}"
-        cluster = RayNodes(address, f"127.0.0.1:{port}", variables, root, started)
-        _wait(started, lambda: _answers(f"{address}/api/version", variables["RAY_AUTH_TOKEN"]))
-        cluster.add(*workers)
-        yield cluster
-    finally:
-        if cluster is not None:
-            for node in (*cluster.workers, cluster.head):
-                node.end()
-        shutil.rmtree(root, ignore_errors=True)
+        cluster = RayNodes(address, f"127.0.0.1:{port}", variables, root, first)
+        try:
+            _wait(first, partial(_answers, f"{address}/api/version", variables["RAY_AUTH_TOKEN"]))
+            cluster.add(*workers)
+        except BaseException as error:
+            cluster.end()
+            if attempt == _STARTS or not isinstance(error, AssertionError):
+                raise
+        else:
+            return cluster
+    raise AssertionError
 
 
 def _offer(node: Node) -> list[str]:
