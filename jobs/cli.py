@@ -342,8 +342,8 @@ def query(
 
     DuckDB's dialect; a query can read the tables of the lake and nothing else.
 
-    Tables: assets, segments, clips, text_regions, utterances, page_tables, citations, failures,
-    runs, skips, units, plans, costs.
+    Tables: assets, segments, clips, text_regions, utterances, page_tables, sentences, citations,
+    reviews, embeddings, failures, runs, skips, units, plans, decisions, costs, drift, timeline.
     """
     from jobs.query import run_query
     from jobs.read_only import Limits

@@ -38,6 +38,13 @@ def test_the_table_of_tables_is_complete() -> None:
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [*TABLES, *VIEWS]
 
 
+def test_the_help_of_query_names_every_table() -> None:
+    """In the order of the README."""
+    command = getattr(get_command(app), "commands")["query"]  # noqa: B009 - not in the type
+    _, _, named = command.help.partition("Tables: ")
+    assert re.findall(r"\w+", named) == [*TABLES, *VIEWS]
+
+
 def test_every_verb_is_described_and_every_described_verb_exists() -> None:
     """The table of verbs is the command line's own list."""
     verbs = set(getattr(get_command(app), "commands"))  # noqa: B009 - not in the type
