@@ -80,7 +80,7 @@ def run_nightly(
         night.status, night.message, night.exit_code = "busy", str(busy), EXIT_BUSY
         note(f"Nothing was done: {busy}")
     except BaseException as error:
-        _take_broken(night, error)
+        _take_broken(night, config, error)
         _tell(night, to)
         if isinstance(error, KeyboardInterrupt | SystemExit):  # Ray makes the latter of a SIGTERM
             return complain(f"The run was stopped. {night.message or ''}".strip(), EXIT_BROKEN)
@@ -109,13 +109,13 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _take_broken(night: Night, error: BaseException) -> None:
+def _take_broken(night: Night, config: Config, error: BaseException) -> None:
     """Note what broke a run, from its row where it got so far."""
     refused = isinstance(error, ConfigError | LakeError)
     night.status, night.exit_code = ("refused", EXIT_USAGE) if refused else ("broken", EXIT_BROKEN)
     night.message = f"{error}" if refused else f"{type(error).__name__}: {error}".removesuffix(": ")
     try:
-        target = Lake(night.lake)
+        target = Lake(night.lake, config.store.storage_options)
         if target.exists():
             with target.connect() as connection:
                 message = night.message

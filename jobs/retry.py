@@ -33,7 +33,8 @@ def run_retry(lake: str, config: Config | None = None, *, verbose: bool = False)
         LakeError: There is no lake, or another run is writing to it.
         ConfigError: The run is impossible.
     """
-    with Lake(lake).connect("assets", "runs") as connection:
+    options = None if config is None else config.store.storage_options
+    with Lake(lake, options).connect("assets", "runs") as connection:
         failed = connection.execute("SELECT uri FROM assets WHERE status <> 'ok' ORDER BY uri").fetchall()
         if not failed:
             sys.stderr.write("Nothing to retry: no asset is failed or partial.\n")
