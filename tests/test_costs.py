@@ -1,6 +1,7 @@
 """What a run has spent is known by asset and stage, adds up, and is paid once."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -171,11 +172,13 @@ def test_assets_add_up_to_the_run(ingested: Ingested) -> None:
     assert query(ingested.lake, ordered) == [(0,)]
 
 
-def test_an_unchanged_night_costs_nothing(ingested: Ingested) -> None:
+def test_an_unchanged_night_costs_nothing(ingested: Ingested, tmp_path: Path) -> None:
     """Not one row is added, and what was spent before stays."""
-    before = query(ingested.lake, "SELECT * FROM costs ORDER BY ALL")
-    run_ingest([str(ingested.corpus)], ingested.lake, ingested.config)
-    assert query(ingested.lake, "SELECT * FROM costs ORDER BY ALL") == before
+    lake = str(shutil.copytree(ingested.lake, tmp_path / "lake"))
+    before = query(lake, "SELECT * FROM costs ORDER BY ALL")
+    run_ingest([str(ingested.corpus)], lake, ingested.config)
+    assert query(lake, "SELECT * FROM costs ORDER BY ALL") == before
+    assert query(lake, "SELECT count(*) FROM runs") == [(2,)]
 
 
 SETTINGS = (
