@@ -301,7 +301,11 @@ worker.join()
 
 def test_no_child_survives_a_killed_parent() -> None:
     """Nobody is left to end it, and the child itself is stuck in native code."""
-    parent = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    # A child imports nothing from the current folder, and these tests are not installed.
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
