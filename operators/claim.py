@@ -229,7 +229,9 @@ def read_holder(lake: Lake) -> Holder | None:
     """Tell who holds a lake, dead or alive; None when nobody does."""
     log = _Log(lake)
     try:
-        return log.holder(DeltaTable(lake.table_uri(TABLE), storage_options=log.options))
+        return with_retries(
+            lambda: log.holder(DeltaTable(lake.table_uri(TABLE), storage_options=log.options))
+        )
     except TableNotFoundError:
         return None
 

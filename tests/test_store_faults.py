@@ -210,6 +210,17 @@ def test_a_claim_is_taken_held_and_given_back_through_faults(
     assert read_holder(lake) is None
 
 
+def test_who_holds_a_lake_is_told_when_the_store_is_busy_for_longer_than_its_library_tries(
+    lake: Lake, s3: S3Server
+) -> None:
+    """Delta's own ten attempts are over within seconds."""
+    with Claim(lake, "r1", beat_seconds=60):
+        s3.inject(Fault("busy", key="_claim", times=15))
+        found = read_holder(lake)
+    assert found is not None
+    assert found.run_id == "r1"
+
+
 def test_a_holder_that_was_cut_off_for_too_long_does_not_write(lake: Lake, s3: S3Server) -> None:
     """Who took the lake meanwhile keeps it."""
     with Claim(lake, "r1", beat_seconds=0.4) as first:
