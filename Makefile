@@ -45,10 +45,11 @@ demo: $(INSTALLED) ## read the example corpus and ask it questions
 test: $(DEVELOPED) ## run all tests
 	$(BIN)/python -m pytest
 
-# An environment of its own: PaddleOCR brings another build of OpenCV, which takes cv2 over.
+# An environment of its own: PaddleOCR brings another build of OpenCV, which takes cv2 over. Only what these tests
+# import is beside it: with all of `dev`, pip finds no versions that also fit the exact ones PaddleOCR asks for.
 test-paddle: ## run the tests of the PaddleOCR engine, on the weights in RapidOCR's wheel
 	test -x .venv-paddle/bin/python || $(PYTHON) -m venv .venv-paddle
-	.venv-paddle/bin/python -m pip --disable-pip-version-check install --quiet -e '.[dev,paddle]'
+	.venv-paddle/bin/python -m pip --disable-pip-version-check install --quiet -e '.[paddle]' hypothesis pytest pytest-timeout
 	OMP_NUM_THREADS=1 .venv-paddle/bin/python -m pytest -m paddle tests/test_ocr_paddle.py
 
 check: $(DEVELOPED) ## lint, format and types
