@@ -45,8 +45,8 @@ demo: $(INSTALLED) ## read the example corpus and ask it questions
 test: $(DEVELOPED) ## run all tests
 	$(BIN)/python -m pytest
 
-# An environment of its own: PaddleOCR brings another build of OpenCV, which takes cv2 over. Only what these tests
-# import is beside it: with all of `dev`, pip finds no versions that also fit the exact ones PaddleOCR asks for.
+# An environment of its own: PaddleOCR brings another build of OpenCV, which takes cv2 over. It has only what these
+# tests import, not all of `dev`: PaddleX wants PyYAML 6.0.2 and no other, the S3 server of the tests a newer one.
 test-paddle: ## run the tests of the PaddleOCR engine, on the weights in RapidOCR's wheel
 	test -x .venv-paddle/bin/python || $(PYTHON) -m venv .venv-paddle
 	.venv-paddle/bin/python -m pip --disable-pip-version-check install --quiet -e '.[paddle]' hypothesis pytest pytest-timeout
