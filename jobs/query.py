@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from jobs.named_tables import named_tables
 from jobs.output import EXIT_BROKEN, EXIT_OK, EXIT_USAGE, check_format, complain, emit, note
 from jobs.read_only import LimitError, Limits, open_lake, read_only
 from operators.lake import LakeError
@@ -59,7 +60,8 @@ def run_query(
     """
     try:
         check_format(format, output)
-        with read_only(open_lake(lake_uri, storage_options), limits) as connection:
+        lake = open_lake(lake_uri, storage_options)
+        with read_only(lake, limits, tables=named_tables(sql)) as connection:
             _answer(connection, sql, format, limit, output)
     except (LakeError, QueryError, ConfigError) as error:
         return complain(str(error))

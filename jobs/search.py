@@ -35,8 +35,11 @@ from jobs.output import (
     one_line,
 )
 from jobs.read_only import LimitError, open_lake, read_only
-from operators.lake import LakeError
+from operators.lake import LakeError, quote
 from schemas.config import ConfigError
+
+SEARCHED = ("clips", "segments", "text_regions", "utterances")
+"""Tables whose text is searched, beside that of `assets`."""
 
 _K1, _B = 1.2, 0.75
 """BM25's usual saturation of repeated words, and penalty for long documents."""
@@ -52,61 +55,103 @@ _MACROS = rf"""
 CREATE OR REPLACE TEMP MACRO fold(words) AS lower(strip_accents(nfc_normalize(words)));
 CREATE OR REPLACE TEMP MACRO tokens(words) AS regexp_extract_all(
     regexp_replace(fold(words), '([{_UNSPACED}]\p{{M}}*)', ' \1 ', 'g'), '[\p{{L}}\p{{M}}\p{{N}}]+');
+-- To trim is dearer than to look whether there is something to trim.
+CREATE OR REPLACE TEMP MACRO worded(words) AS
+    CASE WHEN starts_with(words, ' ') THEN trim(words) <> '' ELSE words <> '' END;
 -- Each token stands between < and >, so that a phrase is a substring and a word is no part of another.
 CREATE OR REPLACE TEMP MACRO fenced(words) AS '<' || array_to_string(tokens(words), '><') || '>';
+CREATE OR REPLACE TEMP MACRO plain(folded) AS strlen(folded) = length(folded) AND NOT contains(folded, '_');
 CREATE OR REPLACE TEMP MACRO occurrences(text, part) AS
     (length(text) - length(replace(text, part, ''))) / length(part);
 """
 
-_DOCUMENTS = """
-WITH spoken AS (
+_SAID = """
+WITH said AS (
     -- The transcript is one track; other tracks tell the same again, in other words or languages.
-    SELECT asset_id, clip, min(start_seconds) AS start_seconds,
-           CASE WHEN NOT in_transcript THEN source END AS track,
-           CASE WHEN clip IS NULL THEN floor(start_seconds / 30) END AS stretch,
-           string_agg(text, ' ' ORDER BY start_seconds) AS text
-    FROM utterances GROUP BY asset_id, clip, track, stretch
-), documents AS (
-    SELECT asset_id, clip, start_seconds, page, 'ocr' AS "where", 1 AS rung, ocr_text AS text FROM clips
-    UNION ALL BY NAME
-    SELECT *, 'speech' AS "where", 1 AS rung FROM spoken
-    UNION ALL BY NAME
-    SELECT asset_id, clip, start_seconds, page, 'caption' AS "where", 1 AS rung, caption AS text FROM clips
-    UNION ALL BY NAME
-    SELECT asset_id, clip, start_seconds, page, 'summary' AS "where", 2 AS rung,
-           concat_ws('. ', title, summary) AS text FROM clips
-    UNION ALL BY NAME
-    SELECT asset_id, segment, start_seconds, first_page AS page, 'summary' AS "where", 3 AS rung,
-           concat_ws('. ', title, summary) AS text FROM segments
-    UNION ALL BY NAME
-    SELECT asset_id, 'summary' AS "where", 4 AS rung, concat_ws('. ', title, summary) AS text FROM assets
-), numbered AS MATERIALIZED (
-    SELECT *, row_number() OVER () AS document, fold(text) AS folded FROM documents WHERE trim(text) <> ''
+    SELECT asset_id, start_seconds, text, coalesce(clip, -1) AS clip_key,
+           CASE WHEN in_transcript THEN '' ELSE source END AS track_key,
+           CASE WHEN clip IS NULL THEN floor(start_seconds / 30) ELSE -1 END AS stretch_key
+    FROM utterances {where}
 )"""
 
+_HEARD = """
+, heard AS MATERIALIZED (
+    -- Most of what is said need only be measured: texts are put together where one of the words is.
+    SELECT asset_id, clip_key, track_key, stretch_key,
+           sum(length(folded)) + count(*) - 1 AS length, bool_or({hit}) AS hit
+    FROM (SELECT *, fold(text) AS folded FROM said)
+    GROUP BY asset_id, clip_key, track_key, stretch_key HAVING bool_or(worded(text))
+), candidates AS (
+    SELECT said.* FROM said JOIN heard USING (asset_id, clip_key, track_key, stretch_key) WHERE heard.hit
+)"""
+
+_DOCUMENTS = """
+, written AS (
+    SELECT asset_id, clip, start_seconds, page, 'ocr' AS "where", 1 AS rung, ocr_text AS text
+    FROM clips {where}
+    UNION ALL BY NAME
+    SELECT asset_id, clip, start_seconds, page, 'caption' AS "where", 1 AS rung, caption AS text
+    FROM clips {where}
+    UNION ALL BY NAME
+    SELECT asset_id, clip, start_seconds, page, 'summary' AS "where", 2 AS rung,
+           concat_ws('. ', title, summary) AS text FROM clips {where}
+    UNION ALL BY NAME
+    SELECT asset_id, segment, start_seconds, first_page AS page, 'summary' AS "where", 3 AS rung,
+           concat_ws('. ', title, summary) AS text FROM segments {where}
+    UNION ALL BY NAME
+    SELECT asset_id, 'summary' AS "where", 4 AS rung, concat_ws('. ', title, summary) AS text
+    FROM assets {where}
+), spoken AS (
+    SELECT asset_id, clip_key, track_key, stretch_key, min(start_seconds) AS start_seconds,
+           string_agg(text, ' ' ORDER BY start_seconds) AS text
+    FROM {said} GROUP BY asset_id, clip_key, track_key, stretch_key
+), documents AS (
+    SELECT * FROM written WHERE worded(text)
+    UNION ALL BY NAME
+    SELECT asset_id, nullif(clip_key, -1) AS clip, start_seconds, 'speech' AS "where", 1 AS rung,
+           nullif(track_key, '') AS track, nullif(stretch_key, -1) AS stretch, text
+    FROM spoken WHERE worded(text)
+)"""
+"""All that is searched; `where` restricts the assets, `said` names what is heard."""
+
 _RANKED = f"""
-, terms AS (
-    SELECT unnest($terms) AS term, unnest($needles) AS needle, unnest($required) AS required
+, folded AS (
+    SELECT *, fold(text) AS folded FROM documents
+), judged AS (
+    SELECT *, length(folded) AS length, {{hit}} AS hit, plain(folded) AS plain FROM folded
+), fenced AS (
+    -- Cutting text into tokens is the dear step; what is without any of the words is spared it, and where
+    -- there are but plain letters their borders tell words apart seven times as fast.
+    SELECT *, CASE WHEN hit AND NOT plain THEN fenced(text) END AS fenced FROM judged
+), counted AS MATERIALIZED (
+    -- What holds none of the words is one row, whatever the lake holds.
+    SELECT CASE WHEN hit THEN asset_id END AS asset_id, CASE WHEN hit THEN clip END AS clip,
+           CASE WHEN hit THEN segment END AS segment, CASE WHEN hit THEN start_seconds END AS start_seconds,
+           CASE WHEN hit THEN page END AS page, CASE WHEN hit THEN "where" END AS "where",
+           CASE WHEN hit THEN rung END AS rung, CASE WHEN hit THEN track END AS track,
+           CASE WHEN hit THEN stretch END AS stretch, any_value(CASE WHEN hit THEN {{counts}} END) AS counts,
+           count(*) AS documents, sum(length) AS length
+    FROM fenced GROUP BY ALL
 ), statistics AS (
-    SELECT count(*) AS documents, avg(length(folded)) AS mean_length FROM numbered
-), candidates AS MATERIALIZED (
-    -- Cutting text into tokens is the dear step; documents without any of the words are spared it.
-    SELECT document, length(folded) AS length, fenced(text) AS fenced FROM numbered
-    WHERE EXISTS (SELECT 1 FROM terms WHERE contains(folded, needle))
-), hits AS MATERIALIZED (
-    SELECT document, length, term, required, occurrences(fenced, term) AS occurrences
-    FROM candidates CROSS JOIN terms WHERE contains(fenced, term)
+    SELECT sum(documents) AS documents, sum(length) / sum(documents) AS mean_length FROM (
+        SELECT documents, length FROM counted
+        UNION ALL SELECT count(*), sum(length) FROM heard WHERE NOT hit)
+), numbered AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS document FROM counted WHERE list_max(counts) > 0
+), hits AS (
+    SELECT document, length, unnest(range(len(counts))) AS term, unnest(counts) AS occurrences FROM numbered
 ), weights AS (
-    SELECT term, ln(1 + (any_value(documents) - count(*) + 0.5) / (count(*) + 0.5)) AS weight
-    FROM hits CROSS JOIN statistics GROUP BY term
+    SELECT term, ln(1 + (any_value(documents) - count(*) + 0.5) / (count(*) + 0.5)) AS weight,
+           any_value($required[term + 1]) AS required
+    FROM hits CROSS JOIN statistics WHERE occurrences > 0 GROUP BY term
 ), scores AS (
     SELECT document, count(*) FILTER (required) AS required, sum(
         weight * occurrences * {_K1 + 1}
         / (occurrences + {_K1} * ({1 - _B} + {_B} * length / mean_length))) AS score
-    FROM hits JOIN weights USING (term) CROSS JOIN statistics GROUP BY document
+    FROM hits JOIN weights USING (term) CROSS JOIN statistics WHERE occurrences > 0 GROUP BY document
 ), found AS (
     SELECT s.score, n.* FROM scores s JOIN numbered n USING (document)
-    WHERE s.required = (SELECT count(*) FROM terms WHERE required)
+    WHERE s.required = len(list_filter($required, lambda one: one))
     -- Summaries of a clip repeat its words; they count only where the words themselves are not found.
     -- What is said at one place is found once, in the transcript if it is there.
     QUALIFY (rung <> 2 OR min(rung) OVER (PARTITION BY asset_id, clip) = 2)
@@ -115,22 +160,35 @@ _RANKED = f"""
             ORDER BY track IS NOT NULL, s.score DESC, track) = 1)
 )
 SELECT f.score, f.asset_id, a.uri, a.kind, a.title, f.clip, f.segment, f.start_seconds, f.page, f."where",
-       f.text, f.track, f.stretch
+       f.rung, f.track, f.stretch
 FROM found f JOIN assets a USING (asset_id)
 ORDER BY f.score DESC, f.rung, a.uri, f.start_seconds NULLS FIRST, f.page NULLS FIRST, f."where"
 LIMIT $limit
 """
 
+_TEXTS = """
+SELECT asset_id, clip, segment, "where", rung, track, stretch, text FROM documents
+WHERE (asset_id, coalesce(clip, -1), coalesce(segment, -1), "where", rung) IN (
+    SELECT unnest($assets), unnest($clips), unnest($segments), unnest($wheres), unnest($rungs))
+"""
+
+_LINES_OF = """
+CREATE OR REPLACE TEMP TABLE lines_seen AS
+    SELECT asset_id, clip, time_seconds AS seconds, text FROM text_regions
+    WHERE {where} AND time_seconds IS NOT NULL;
+CREATE OR REPLACE TEMP TABLE lines_said AS
+    SELECT asset_id, clip, start_seconds AS seconds, text, words,
+           CASE WHEN NOT in_transcript THEN source END AS track,
+           CASE WHEN clip IS NULL THEN floor(start_seconds / 30) END AS stretch
+    FROM utterances WHERE {where};
+"""
+"""All lines of the assets that are shown, found in one go: each look would be one at the whole lake."""
+
 _LINES = {
-    "ocr": (
-        "SELECT time_seconds AS seconds, text, NULL AS words FROM text_regions "
-        "WHERE asset_id = $asset AND clip = $clip AND time_seconds IS NOT NULL"
-    ),
+    "ocr": "SELECT *, NULL AS words FROM lines_seen WHERE asset_id = $asset AND clip = $clip",
     "speech": (
-        "SELECT start_seconds AS seconds, text, words FROM utterances "
-        "WHERE asset_id = $asset AND clip IS NOT DISTINCT FROM $clip "
-        "AND CASE WHEN NOT in_transcript THEN source END IS NOT DISTINCT FROM $track "
-        "AND CASE WHEN clip IS NULL THEN floor(start_seconds / 30) END IS NOT DISTINCT FROM $stretch"
+        "SELECT * FROM lines_said WHERE asset_id = $asset AND clip IS NOT DISTINCT FROM $clip "
+        "AND track IS NOT DISTINCT FROM $track AND stretch IS NOT DISTINCT FROM $stretch"
     ),
 }
 """Where the exact time of a hit is to be found."""
@@ -177,6 +235,12 @@ class Term:
         """The term as it stands in a fenced text."""
         return f"<{'><'.join(self.tokens)}{'' if self.prefix else '>'}"
 
+    @property
+    def pattern(self) -> str:
+        """The term as it stands in a folded text of plain letters."""
+        end = "" if self.prefix else r"\b"
+        return rf"\b{'[^a-z0-9]+'.join(self.tokens)}{end}"
+
 
 def run_search(
     lake_uri: str,
@@ -194,7 +258,7 @@ def run_search(
     """
     try:
         check_format(format)
-        with read_only(open_lake(lake_uri, storage_options)) as connection:
+        with read_only(open_lake(lake_uri, storage_options), tables=SEARCHED) as connection:
             rows = search(connection, words, limit)
             terms = parse(connection, words)
     except (LakeError, ConfigError, SearchError) as error:
@@ -241,18 +305,58 @@ def search(connection: duckdb.DuckDBPyConnection, words: str, limit: int = 10) -
     if not terms:
         msg = f"Wanted words to search for; found none in {words!r}."
         raise SearchError(msg)
-    found = connection.execute(
-        _DOCUMENTS + _RANKED,
-        {
-            "terms": [term.fenced for term in terms],
-            "needles": [term.tokens[0] for term in terms],
-            "required": [term.required for term in terms],
-            "limit": limit,
-        },
+    values = {
+        name: value
+        for place, term in enumerate(terms)
+        for name, value in (
+            (f"needle_{place}", term.tokens[0]),
+            (f"term_{place}", term.fenced),
+            (f"pattern_{place}", term.pattern),
+        )
+    }
+    hit = " OR ".join(f"contains(folded, $needle_{place})" for place in range(len(terms)))
+    counts = ", ".join(
+        f"CASE WHEN plain THEN len(regexp_extract_all(folded, $pattern_{place})) "
+        f"ELSE occurrences(fenced, $term_{place}) END"
+        for place in range(len(terms))
     )
-    names = [column[0] for column in found.description or []]
-    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    sql = _SAID + _HEARD + _DOCUMENTS + _RANKED
+    found = connection.execute(
+        sql.format(where="", said="candidates", hit=f"({hit})", counts=f"[{counts}]"),
+        values | {"required": [term.required for term in terms], "limit": limit},
+    )
+    rows = _rows(found)
+    _add_texts(connection, rows)
     return [_result(connection, rank, row, terms) for rank, row in enumerate(rows, 1)]
+
+
+def _rows(found: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = [column[0] for column in found.description or []]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+def _add_texts(connection: duckdb.DuckDBPyConnection, rows: list[dict[str, Any]]) -> None:
+    """Read the texts of the few places that are shown, and the lines of their assets."""
+    # Ids are spelled out, so that DuckDB passes by parts of files that hold none of them.
+    ids = ", ".join(map(quote, sorted({row["asset_id"] for row in rows}))) or "NULL"
+    where = f"asset_id IN ({ids})"
+
+    def numbers(name: str) -> list[int]:
+        return [-1 if row[name] is None else row[name] for row in rows]
+
+    values = {
+        "assets": [row["asset_id"] for row in rows],
+        "clips": numbers("clip"),
+        "segments": numbers("segment"),
+        "wheres": [row["where"] for row in rows],
+        "rungs": [row["rung"] for row in rows],
+    }
+    keys = ("asset_id", "clip", "segment", "where", "rung", "track", "stretch")
+    sql = (_SAID + _DOCUMENTS + _TEXTS).format(where=f"WHERE {where}", said="said")
+    texts = {tuple(row[key] for key in keys): row["text"] for row in _rows(connection.execute(sql, values))}
+    for row in rows:
+        row["text"] = texts[tuple(row[key] for key in keys)]
+    connection.execute(_LINES_OF.format(where=where))
 
 
 def parse(connection: duckdb.DuckDBPyConnection, words: str) -> list[Term]:

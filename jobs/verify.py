@@ -79,6 +79,7 @@ def check_lake(lake: Lake, limits: Limits | None = None) -> list[Finding]:
     """
     # Object stores are listed once and remembered; files come and go meanwhile.
     lake.filesystem.invalidate_cache()
+    lake.forget()
     findings, logs = _open_tables(lake)
     if not any(item.check == "table" for item in findings):
         broken = list(_check_files(lake, logs))

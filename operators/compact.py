@@ -25,13 +25,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable
 
-from operators.commit import add_action
 from operators.lake import DataFile, Lake, LakeError, file_list, live_writes, quote, relation
 from operators.retrying import one_line, with_retries
+from operators.transact import file_names, transact
 from operators.unit_store import STORE_GROUP_ROWS
-from operators.write import ROW_GROUP_ROWS, statistics
+from operators.upsert import REPLACED
+from operators.write import PARQUET, ROW_GROUP_ROWS, statistics
 from schemas.arrow import arrow_schema
 from schemas.tables import CHILDREN, TABLES
 
@@ -43,6 +43,9 @@ _FILE_BYTES = 256 << 20
 
 _SMALL_BYTES = 32 << 20
 """Files below this are worth merging with others."""
+
+_REPLACED_BYTES, _REPLACED_SMALL_BYTES, _REPLACED_GROUP_ROWS = 4 << 20, 1 << 20, 5000
+"""The same where rows are replaced one by one: to replace one is to write its file again."""
 
 _MEMORY = "1GB"
 """What DuckDB may use; beyond it, it works on disk."""
@@ -95,15 +98,16 @@ def compact_table(
         LakeError: A file cannot be read or written, or somebody else committed meanwhile; nothing
             has changed.
     """
-    delta = lake.table(table)
-    names = _names(delta)
+    with lake.alone(table):  # A table that is kept open moves on while others look at it.
+        delta = lake.table(table)
+        version, names, before = delta.version(), file_names(delta), delta.count()
+        sizes = delta.get_add_actions(flatten=True).column("size_bytes").to_pylist()
     paths = [f"{lake.table_uri(table)}/{name}" for name in names]
-    before = delta.count()
-    sizes = delta.get_add_actions(flatten=True).column("size_bytes").to_pylist()
     with _explained(lake, table), _workshop(lake) as (connection, folder):
         cutoff = datetime.now(UTC) - timedelta(hours=retention_hours)
         kept = _choose(connection, lake, table, paths, cutoff) if names else 0
-        if kept == before and sum(size < _SMALL_BYTES for size in sizes) < 2:
+        small = _REPLACED_SMALL_BYTES if table in REPLACED else _SMALL_BYTES
+        if kept == before and sum(size < small for size in sizes) < 2:
             return Compacted(table, len(names), len(names), before, before)
         buckets = _Buckets(table, _borders(connection, sum(sizes)), folder)
         for name in names:
@@ -111,13 +115,9 @@ def compact_table(
                 buckets.add(rows)
         written = list(_write(lake, table, buckets))
     check()
-    with_retries(lambda: _replace(lake, table, delta.version(), written))
+    with_retries(lambda: _replace(lake, table, version, written))
     after = sum(file.rows for file in written)
     return Compacted(table, len(names), len(written), before, after)
-
-
-def _names(delta: DeltaTable) -> list[str]:
-    return sorted(uri.rpartition("/")[2] for uri in delta.file_uris())
 
 
 @contextmanager
@@ -274,13 +274,16 @@ def _column(rows: pa.Table, name: str) -> pa.ChunkedArray:
 def _write(lake: Lake, table: str, buckets: _Buckets) -> Iterator[DataFile]:
     """Write the rows into new files, in order."""
     group_rows = STORE_GROUP_ROWS if table in _STORES else ROW_GROUP_ROWS
+    file_bytes = _FILE_BYTES
+    if table in REPLACED:
+        group_rows, file_bytes = _REPLACED_GROUP_ROWS, _REPLACED_BYTES
     writer: _Writer | None = None
     for place in range(buckets.count):
         rows = buckets.take(place)
         for start in range(0, rows.num_rows, group_rows):
             writer = writer or _Writer(lake, table)
             writer.add(rows.slice(start, group_rows))
-            if writer.size_bytes >= _FILE_BYTES:
+            if writer.size_bytes >= file_bytes:
                 yield writer.close()
                 writer = None
     if writer is not None:
@@ -298,9 +301,7 @@ class _Writer:
         self._key = "content_hash" if table in _STORES else "asset_id"
         self._bounds: tuple[str, str] | None = None
         self._file = lake.filesystem.open(self.target, "wb")
-        self._writer = pq.ParquetWriter(
-            self._file, arrow_schema(TABLES[table]), compression="zstd", write_page_checksum=True
-        )
+        self._writer = pq.ParquetWriter(self._file, arrow_schema(TABLES[table]), **PARQUET)
 
     @property
     def size_bytes(self) -> int:
@@ -318,8 +319,8 @@ class _Writer:
 
     def close(self) -> DataFile:
         self._writer.close()
+        size = self.size_bytes
         self._file.close()
-        size = int(self.lake.filesystem.size(self.target))
         return DataFile(
             self.table, self.path, size, self.rows, statistics(self.rows, self._bounds, self._key)
         )
@@ -329,19 +330,14 @@ def _replace(lake: Lake, table: str, version: int, written: list[DataFile]) -> N
     """Replace all files of a table by new ones, if it is still at the version they were made from."""
     delta = lake.table(table)
     if delta.version() != version:
-        if _names(delta) == sorted(file.path for file in written):
+        if file_names(delta) == sorted(file.path for file in written):
             return  # An attempt whose answer was lost.
         msg = (
             f"Table {table} of {lake.uri} was written to while it was compacted, by something that holds no "
             "claim on the lake. Nothing of it was changed; stop that writer and run gloss compact again."
         )
         raise LakeError(msg)
-    delta.create_write_transaction(
-        [add_action(file) for file in written],
-        mode="overwrite",
-        schema=arrow_schema(TABLES[table]),
-        commit_properties=CommitProperties(max_commit_retries=0),
-    )
+    transact(table, delta, written, mode="overwrite", strict=True)
 
 
 def vacuum(lake: Lake, retention_hours: int, check: Callable[[], object] = lambda: None) -> int:

@@ -8,6 +8,7 @@ spells them out, so that plain DuckDB needs no extension to see exactly the live
 
 import os
 import re
+import threading
 import uuid
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,26 +17,38 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
+from fsspec.spec import AbstractFileSystem
+from numpy.typing import NDArray
 
 from operators.costs_view import COSTS
 from operators.retrying import one_line, with_retries
+from operators.shared_file import SharedRemoteFile
 from operators.source import filesystem, steady
 from operators.store_options import StoreSettingsError, delta_options
-from operators.timeline import TIMELINE
+from operators.timeline import TIMELINE, TIMELINE_TABLES
 from schemas.arrow import arrow_schema
 from schemas.store import holds_credential
 from schemas.tables import CHILDREN, TABLES, WRITES
 
 VIEWS_FILE = "views.sql"
 
+CHECKPOINT_COMMITS = 20
+"""After so many commits the log of a table is summed up."""
+
 _DELTA_PROPERTIES = {
     # Readers plan on columns they filter by; the long text columns would only bloat the log.
     "delta.dataSkippingNumIndexedCols": "3",
     # Superseded files stay for readers that opened the lake before a compaction.
     "delta.deletedFileRetentionDuration": "interval 7 days",
+    # A run commits every few seconds: whoever opens the table reads one checkpoint and few entries after
+    # it, and the entries themselves go when nobody can need them.
+    "delta.checkpointInterval": str(CHECKPOINT_COMMITS),
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.enableExpiredLogCleanup": "true",
 }
 
 
@@ -46,6 +59,9 @@ _MISREAD_URL = re.compile(r"[%?#\\\x00-\x1f\x7f]")
 """The same in a URL: behind one of the first three, all tables would be taken for one."""
 
 _OPENED_TOGETHER = 8
+
+_OF_PROCESS = ("_opened", "_views", "_writing_views", "keys")
+"""What of a lake does not travel."""
 
 
 class LakeError(Exception):
@@ -65,8 +81,22 @@ class DataFile:
     """Delta statistics, as JSON."""
 
 
+class _Opened:
+    """A table that is kept open, for one process: what it was opened with, and who may use it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.options: dict[str, str] = {}
+        self.table: DeltaTable | None = None
+
+
 class Lake:
-    """A lake at a local path or fsspec URL."""
+    """A lake at a local path or fsspec URL.
+
+    Tables stay open, because to open one takes an object store five requests or more, and to ask for
+    what is new one or two. Copies that travel to other processes open their own. Threads may share it;
+    who needs a table to stay at one version for several calls holds `alone`.
+    """
 
     def __init__(self, uri: str | Path, storage_options: dict[str, str] | None = None) -> None:
         """Open a lake without touching it; a relative local path is made absolute.
@@ -104,6 +134,25 @@ class Lake:
             )
             raise LakeError(msg)
         self.uri: str = self.root if self.is_local else self.filesystem.unstrip_protocol(self.root)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what this process has seen of the tables, and look at all of them anew."""
+        self._opened: dict[str, _Opened] = {}
+        self._views: bytes | None = None
+        self._writing_views = threading.Lock()
+        self.keys: dict[str, NDArray[np.bytes_]] = {}
+        """Sorted keys of data files by their path, as far as `operators.upsert` knows them; files never
+        change."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to this process."""
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin without open tables."""
+        self.__dict__.update(state)
+        self.forget()
 
     @property
     def storage_options(self) -> dict[str, str]:
@@ -182,17 +231,48 @@ class Lake:
         """Return the URI of one Delta table."""
         return f"{self.uri}/{name}"
 
-    def table(self, name: str) -> DeltaTable:
-        """Open one Delta table at its newest version.
+    def table(self, name: str, *, newest: bool = True) -> DeltaTable:
+        """Open one Delta table.
+
+        Args:
+            name: Of the table.
+            newest: At its newest version; otherwise as this process saw it last, which asks the store
+                for nothing. Whoever commits on it is told if there is a newer one.
 
         Raises:
             LakeError: The lake has no such table.
         """
-        try:
-            return DeltaTable(self.table_uri(name), storage_options=self.storage_options)
-        except TableNotFoundError as error:
-            msg = f"{self.uri} has no table {name}; is it a lake of Gloss?"
-            raise LakeError(msg) from error
+        options, opened = self.storage_options, self._of(name)
+        with opened.lock:
+            table = opened.table if opened.options == options else None
+            if table is not None and newest:
+                table.update_incremental()
+                table = table if self._is_there(name, table) else None
+            if table is None:
+                opened.table = None
+                try:
+                    table = DeltaTable(self.table_uri(name), storage_options=options)
+                except TableNotFoundError as error:
+                    msg = f"{self.uri} has no table {name}; is it a lake of Gloss?"
+                    raise LakeError(msg) from error
+                opened.table, opened.options = table, options
+            return table
+
+    def _is_there(self, name: str, table: DeltaTable) -> bool:
+        """Tell a table without news from one that was taken away, which has none either.
+
+        On an object store nobody looks: the claim tells of a lake that is another one now.
+        """
+        entry = Path(self.table_uri(name), "_delta_log", f"{table.version():020d}.json")
+        return not self.is_local or entry.exists()
+
+    def alone(self, name: str) -> threading.RLock:
+        """Keep other threads of this process from moving a table on while rows of it are replaced."""
+        return self._of(name).lock
+
+    def _of(self, name: str) -> _Opened:
+        # One step, as it must be: two threads that ask first at once would hold a lock each.
+        return self._opened.setdefault(name, _Opened())
 
     def new_file(self, table: str) -> tuple[str, str]:
         """Name a new data file: its path relative to the table, and within the filesystem."""
@@ -205,28 +285,56 @@ class Lake:
         def opened() -> BinaryIO:
             return cast(BinaryIO, self.filesystem.open(place, "rb"))
 
-        return steady(self.filesystem.unstrip_protocol(place), with_retries(opened), opened)
+        file = steady(self.filesystem.unstrip_protocol(place), with_retries(opened), opened)
+        return cast(BinaryIO, SharedRemoteFile(file, file.seek(0, os.SEEK_END)))
 
     def views_sql(self) -> str:
         """Spell out the views over the newest committed files, for plain DuckDB."""
         return render_views(self.all_files())
 
-    def all_files(self, names: Collection[str] = tuple(TABLES)) -> dict[str, list[str]]:
-        """List the committed files of tables, as `files` does."""
+    def all_files(
+        self, names: Collection[str] = tuple(TABLES), *, changed: Collection[str] = tuple(TABLES)
+    ) -> dict[str, list[str]]:
+        """List the committed files of tables, as `files` does.
+
+        Args:
+            names: Of the tables.
+            changed: Those that may have; of the others the files are those that were there last.
+        """
+
+        def listed(name: str) -> list[str]:
+            return self.files(name, newest=name in changed)
+
         # To open a table is to wait for its store several times over.
         with ThreadPoolExecutor(1 if self.is_local else _OPENED_TOGETHER) as pool:
-            return dict(zip(names, pool.map(self.files, names), strict=True))
+            return dict(zip(names, pool.map(listed, names), strict=True))
 
-    def files(self, name: str) -> list[str]:
+    def files(self, name: str, *, newest: bool = True) -> list[str]:
         """List the committed Parquet files of a table, as DuckDB and fsspec name them."""
+        with self.alone(name):
+            uris = self.table(name, newest=newest).file_uris()
         # Delta's own URIs are percent-encoded; the file names in them are ours or Delta's, and plain.
-        names = (uri.rpartition("/")[2] for uri in self.table(name).file_uris())
-        return sorted(f"{self.table_uri(name)}/{file}" for file in names)
+        return sorted(f"{self.table_uri(name)}/{uri.rpartition('/')[2]}" for uri in uris)
 
-    def write_views(self) -> None:
-        """Refresh `views.sql`; readers see the old file or the new one, never half of it."""
+    def write_views(self, changed: Collection[str] = tuple(TABLES)) -> None:
+        """Refresh `views.sql`; readers see the old file or the new one, never half of it.
+
+        Args:
+            changed: Tables that may be other than this process saw them last; at first all are.
+        """
+        # Threads by turns: the later text must not be the older one.
+        with self._writing_views:
+            self._write_views(changed)
+
+    def _write_views(self, changed: Collection[str]) -> None:
         target = f"{self.root}/{VIEWS_FILE}"
-        text = self.views_sql().encode()
+        files = self.all_files(changed=tuple(TABLES) if self._views is None else changed)
+        text = render_views(files).encode()
+        there = _content(Path(target)) if self.is_local else self._views
+        self._views = None
+        if text == there:
+            self._views = text
+            return
         if self.is_local:
             # One writer at a time holds the lake, so the name need not be unique; a run that dies
             # here leaves one file, which the next one takes over.
@@ -235,6 +343,7 @@ class Lake:
             temporary.replace(target)
         else:
             self.filesystem.pipe_file(target, text)
+        self._views = text
 
     def connect(self, *tables: str) -> duckdb.DuckDBPyConnection:
         """Open an in-memory DuckDB with the views of this lake.
@@ -257,13 +366,50 @@ class Lake:
         To make a view DuckDB looks into the files; one that is damaged spoils them all.
         """
         connection = duckdb.connect()
+        connection.execute("SET enable_progress_bar = false")
         if not self.is_local:
-            connection.register_filesystem(self.filesystem)
+            connection.register_filesystem(_SharedFiles(self))
         return connection
 
 
+class _SharedFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec is untyped
+    """The store of a lake as DuckDB reads it: every file by several threads at once."""
+
+    cachable = False
+
+    def __init__(self, lake: Lake) -> None:
+        super().__init__()
+        self._lake = lake
+        self.protocol = lake.filesystem.protocol
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+        if mode != "rb":
+            msg = f"{path} cannot be written: lakes are only read by SQL"
+            raise PermissionError(msg)
+        return self._lake.open_file(self._lake.filesystem._strip_protocol(path))
+
+    def glob(self, path: str, **options: Any) -> Any:
+        return self._lake.filesystem.glob(path, **options)
+
+    def info(self, path: str, **options: Any) -> Any:
+        return self._lake.filesystem.info(path, **options)
+
+    def exists(self, path: str, **options: Any) -> bool:
+        return bool(self._lake.filesystem.exists(path, **options))
+
+    def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
+        return self._lake.filesystem.ls(path, detail=detail, **options)
+
+    def modified(self, path: str) -> Any:
+        return self._lake.filesystem.modified(path)
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
 def render_views(files: dict[str, list[str]]) -> str:
-    """Render the SQL of views, given the Parquet files of each table; what rests on several wants all.
+    """Render the SQL of views, given the Parquet files of `assets` and of any other tables.
 
     Views leave out `write_id`: the same input gives the same rows, whoever wrote them. Times
     are shown as plain UTC timestamps, because DuckDB's Python client needs another package to
@@ -285,7 +431,7 @@ def render_views(files: dict[str, list[str]]) -> str:
         elif name == "skips":
             source += f" WHERE asset_id NOT IN (SELECT asset_id FROM {assets})"
         statements.append(f"CREATE OR REPLACE VIEW {name} AS SELECT {_shown(row)} FROM {source};")
-    if files.keys() == TABLES.keys():
+    if files.keys() >= TIMELINE_TABLES:
         statements.append(f"CREATE OR REPLACE VIEW timeline AS{TIMELINE};")
     return "\n".join(statements) + "\n"
 

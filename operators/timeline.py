@@ -9,6 +9,9 @@ because a join by ranges alone would compare every stretch of a recording with e
 PAUSE_SECONDS = 1.0
 """A shorter pause belongs to what was said before it: half of all rows would be breaths."""
 
+TIMELINE_TABLES = {"clips", "utterances", "text_regions"}
+"""The views it rests on."""
+
 _BUCKET_SECONDS = 10
 
 _END = "greatest(end_seconds, start_seconds + 0.01)"

@@ -17,6 +17,9 @@ from operators.retrying import with_retries
 from schemas.arrow import to_table
 from schemas.tables import TABLES
 
+PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""How every data file is written."""
+
 ROW_GROUP_ROWS = 50_000
 """Rows that DuckDB reads or skips together; small enough that looking up one asset is cheap."""
 
@@ -47,10 +50,8 @@ def write_table(
 
     def write() -> int:
         with lake.filesystem.open(target, "wb") as file:
-            pq.write_table(
-                data, file, compression="zstd", row_group_size=row_group_rows, write_page_checksum=True
-            )
-        return int(lake.filesystem.size(target))
+            pq.write_table(data, file, row_group_size=row_group_rows, **PARQUET)
+            return int(file.tell())
 
     size = with_retries(write)
     return DataFile(table, path, size, data.num_rows, statistics(data.num_rows, _bounds(data, key), key))

@@ -157,7 +157,8 @@ def test_scores_are_bm25() -> None:
     connection = duckdb.connect()
     for name, columns in {
         "utterances": "NULL::VARCHAR AS asset_id, NULL::INT AS clip, NULL::DOUBLE AS start_seconds, "
-        "NULL::VARCHAR AS text, NULL::VARCHAR AS source, true AS in_transcript",
+        "NULL::VARCHAR AS text, NULL::VARCHAR AS source, true AS in_transcript, NULL::STRUCT(word VARCHAR)[] "
+        "AS words",
         "segments": "NULL::VARCHAR AS asset_id, NULL::INT AS segment, NULL::DOUBLE AS start_seconds, "
         "NULL::INT AS first_page, NULL::VARCHAR AS title, NULL::VARCHAR AS summary",
         "text_regions": "NULL::VARCHAR AS asset_id, NULL::INT AS clip, NULL::DOUBLE AS time_seconds, "
