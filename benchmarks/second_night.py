@@ -55,13 +55,13 @@ def night(what: str, corpus: Path, lake: Path, *settings: str) -> Night:
     started, cpu = time.perf_counter(), machine_cpu_seconds()
     run_ingest([str(corpus)], str(lake), load_config("embedded", None, settings), prune=True)
     wall, cpu = time.perf_counter() - started, machine_cpu_seconds() - cpu
-    (row,) = (
+    ((done, units, recalled),) = (
         Lake(lake)
         .connect()
         .execute("SELECT ok + partial + failed, units, recalled FROM runs ORDER BY started_at DESC LIMIT 1")
         .fetchall()
     )
-    return Night(what, *row, round(wall, 1), round(cpu, 1))
+    return Night(what, done, units, recalled, round(wall, 1), round(cpu, 1))
 
 
 def main() -> None:

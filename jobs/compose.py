@@ -18,7 +18,7 @@ from jobs.plan import SUMMARIES, Work
 from jobs.run import Task, run
 from jobs.settle import settle_summary
 from operators.claim import Claim
-from operators.compose import COMPOSITION
+from operators.composition import COMPOSITION
 from operators.discover import Discovery
 from operators.lake import Lake
 from operators.summary_version import from_text_alone, is_as_written, summary_version

@@ -6,7 +6,7 @@ that the vectors of an asset are replaced at once and nothing else is touched.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -64,7 +64,7 @@ class Counts:
     """What it cost, by asset."""
 
 
-def due_assets(lake: Lake, config: Config, asset_ids: Sequence[str] | None = None) -> list[Due]:
+def due_assets(lake: Lake, config: Config, asset_ids: Iterable[str] | None = None) -> list[Due]:
     """Find the assets whose vectors are not those of their texts by the configured model.
 
     Args:
@@ -98,7 +98,7 @@ def _is_embedded(version: str, summary_write_id: str, found: str, write_id: str)
 def embed(
     lake: Lake,
     config: Config,
-    asset_ids: Sequence[str] | None = None,
+    asset_ids: Iterable[str] | None = None,
     *,
     run_id: str,
     watched: Watched = iter,

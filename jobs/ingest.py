@@ -9,16 +9,17 @@ from dataclasses import replace
 
 from jobs.bury import bury_the_dead
 from jobs.caps import NO_CAPS, Caps, require_prices
-from jobs.forecast import print_forecast
+from jobs.held import Held
 from jobs.json_log import speak
-from jobs.plan import Selection, known_assets, known_skips, plan_work
+from jobs.plan import Selection, known_skips, plan, plan_work
 from jobs.run import EXIT_BROKEN, EXIT_OK, EXIT_SOME_FAILED, EXIT_USAGE, Task, new_run_id, run
 from jobs.settle import settle
-from jobs.vanished import Vanished, check_prune, find_vanished
+from jobs.vanished import check_prune, find_vanished
 from operators.claim import Claim
 from operators.discover import Discovery, SourceError, discover
 from operators.lake import Lake, LakeError
 from schemas.config import Config, ConfigError
+from schemas.listings import Listings
 
 __all__ = ["EXIT_BROKEN", "EXIT_OK", "EXIT_SOME_FAILED", "EXIT_USAGE", "run_ingest"]
 
@@ -58,6 +59,9 @@ def run_ingest(
     config = settle(config, target)
     discovery = find(sources, target, config)
     if dry_run:
+        # A forecast knows the decoders, which take half a second to import; a quiet night needs none.
+        from jobs.forecast import print_forecast
+
         task = _plan(target, sources, discovery, config, selection, prune) if target.exists() else None
         task = task or _first(sources, discovery, config, selection)
         print_forecast(target, replace(task, caps=caps), config)
@@ -122,10 +126,12 @@ def _plan(
     Raises:
         ConfigError: `prune` would remove more than is plausible.
     """
-    known = known_assets(lake)
-    work = plan_work(discovery.listings, known, known_skips(lake), config, selection)
     options = config.store.storage_options
-    vanished = find_vanished(sources, discovery, known, options) if known else Vanished([], 0)
+    with Held(lake) as held:
+        listings = Listings.of(discovery.listings)
+        work, prints = plan(held, listings, lambda: known_skips(lake), config, selection)
+        others = list(held.others(prints, len(work.unchanged)))
+        vanished = find_vanished(sources, discovery, others, options, seen=held.count - len(others))
     if prune:
         check_prune(vanished, config)
     return Task(discovery, work, sources, vanished.asset_ids, prune)

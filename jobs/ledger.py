@@ -15,11 +15,10 @@ from operators.asked import INPUT_TOKENS, OUTPUT_TOKENS
 from operators.costs import Work
 from operators.evidence import CLOSER_LOOK
 from operators.fan_in import Complete, Header, looks
-from operators.summarise import CAUGHT, REWRITTEN, WITHDRAWN
 from schemas.failure import Failure
 from schemas.media import UnitKind
 from schemas.perception import Cost
-from schemas.summary_work import Summarised
+from schemas.summary_work import CAUGHT, REWRITTEN, WITHDRAWN, Summarised
 from schemas.tables import AssetRow, Count, FailureRow, StageCost
 
 _COUNTED = (INPUT_TOKENS, OUTPUT_TOKENS, CAUGHT, REWRITTEN, WITHDRAWN)

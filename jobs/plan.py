@@ -6,47 +6,26 @@ much of the work the lake holds already.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from operators.compose import COMPOSITION
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from jobs.held import Held, Known, State, places_in
+from operators.composition import COMPOSITION
 from operators.lake import Lake
-from operators.probe import fingerprint
 from operators.summary_version import summary_version
 from operators.unit_id import caption_version, perception_id
 from schemas import ids
 from schemas.config import Config
-from schemas.failure import Reason
+from schemas.listings import Listings, fingerprint
 from schemas.media import Kind, Listing
 
 NEW, CHANGED, CONFIGURATION, AGAIN = "new", "changed", "configuration", "again"
 CAPTIONS, SUMMARIES = "captions", "summaries"
-
-_PASSING = (Reason.LOST, Reason.UNREADABLE, Reason.UNREACHABLE)
-"""What failed because of a worker, a store or a server may be well the next time, and is tried then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the lake holds of an asset."""
-
-    uri: str
-    kind: str
-    fingerprint: str
-    version: str
-    perception: str
-    composition: str
-    summary_version: str
-    status: str
-    content_hash: str
-    plan_id: str
-    run_id: str
-    clip_count: int
-    caption_version: str
-    in_passing: bool
-    """Whether something of it failed for a reason that may have passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +52,7 @@ class Work:
     """Files that were read before, and that a vision-language model is to look at."""
     summaries: list[Listing] = field(default_factory=list)
     """Files whose summaries alone are to be written again, from the text in the lake."""
-    unchanged: list[Listing] = field(default_factory=list)
+    unchanged: Sequence[Listing] = ()
     unsupported: list[Listing] = field(default_factory=list)
     """Files that this version has looked at before and does not read."""
     unselected: int = 0
@@ -82,19 +61,6 @@ class Work:
     """Unchanged assets that are in the lake as failed or partial."""
     before: dict[str, int] = field(default_factory=dict)
     """For files configured otherwise: the runs they come from, with counts."""
-
-
-def known_assets(lake: Lake) -> dict[str, Known]:
-    """Read what the lake holds, by asset id."""
-    columns = ", ".join(name for name in Known.__dataclass_fields__ if name != "in_passing")
-    with lake.connect("assets", "failures") as connection:
-        rows = connection.execute(
-            f"SELECT asset_id, {columns}, asset_id IN "
-            # Texts without vectors are tried again without reading anything.
-            "(SELECT asset_id FROM failures WHERE list_contains(?, reason) AND stage <> 'embed') FROM assets",
-            [[str(reason) for reason in _PASSING]],
-        ).fetchall()
-    return {row[0]: Known(*row[1:]) for row in rows}
 
 
 def known_skips(lake: Lake) -> dict[str, str]:
@@ -118,24 +84,91 @@ def skip_mark(print_of_file: str) -> str:
     return ids.digest(print_of_file, gloss_version())
 
 
+class Wanted:
+    """The versions that assets have to be of."""
+
+    def __init__(self, config: Config) -> None:
+        """Digest a configuration once for all assets."""
+        self._config = config
+        self._perceptions: dict[str, str] = {}
+        self._captions = {kind: caption_version(config, kind) for kind in ("", *Kind)}
+        self._summaries = summary_version(config)
+
+    def due(self, state: State) -> str | None:
+        """Say why an unchanged file is to be done once more; null if there is no reason."""
+        captions = self._captions[state.kind]
+        made_as_wanted = (state.perception, state.composition) == (self._perception(state.kind), COMPOSITION)
+        has_text = state.status != "failed" and state.has_clips
+        if not made_as_wanted or (state.caption_version and not captions):
+            return CONFIGURATION
+        if state.in_passing:
+            return AGAIN
+        if has_text and state.caption_version != captions:
+            return CAPTIONS
+        return SUMMARIES if has_text and state.summary_version != self._summaries else None
+
+    def is_settled(self, state: State) -> bool:
+        """Tell whether nothing is to be done of an unchanged file."""
+        return self.due(state) is None
+
+    def _perception(self, kind: str) -> str:
+        if kind not in self._perceptions:
+            self._perceptions[kind] = perception_id(self._config, kind)
+        return self._perceptions[kind]
+
+
+def plan(
+    held: Held,
+    listings: Listings,
+    skips: Callable[[], Mapping[str, str]],
+    config: Config,
+    selection: Selection | None = None,
+) -> tuple[Work, pa.ChunkedArray]:
+    """Tell new, changed and unchanged files apart by their listings and the lake.
+
+    Args:
+        held: What the lake holds.
+        listings: What was discovered.
+        skips: Reads the marks of the unsupported files it lists, by asset id; called if they are needed.
+        config: The run's configuration.
+        selection: Which part of the work is wanted; null means all.
+
+    Returns:
+        The work, and the fingerprints of all listings.
+    """
+    settled = held.settled(Wanted(config).is_settled)
+    prints = listings.fingerprints()
+    places = places_in(prints, settled)
+    rest = listings.take(_indices(pc.is_null(places)))
+    known = held.known(rest.uris)
+    work = plan_work(rest, known, skips() if len(rest) else {}, config, selection)
+    same = listings.take(_indices(pc.is_valid(places))) if len(rest) else listings
+    failed = pc.sum(pc.not_equal(settled["status"].take(places.drop_null()), "ok")).as_py() or 0
+    return replace(work, unchanged=same, unchanged_failed=failed), prints
+
+
+def _indices(mask: pa.ChunkedArray) -> list[int]:
+    found: list[int] = pc.indices_nonzero(mask).to_pylist()
+    return found
+
+
 def plan_work(
-    listings: Sequence[Listing],
+    listings: Iterable[Listing],
     known: Mapping[str, Known],
     skipped: Mapping[str, str],
     config: Config,
     selection: Selection | None = None,
 ) -> Work:
-    """Tell new, changed and unchanged files apart by their listings alone.
+    """Tell new, changed and unchanged files apart, one by one.
 
     Args:
         listings: What was discovered.
-        known: What the lake holds, by asset id.
+        known: What the lake holds, by URI.
         skipped: Marks of the unsupported files it lists, by asset id.
         config: The run's configuration.
         selection: Which part of it is wanted; null means all.
     """
-    summaries = summary_version(config)
-    captions_of = {kind: caption_version(config, kind) for kind in ("", *Kind)}
+    wanted = Wanted(config)
     todo: list[Listing] = []
     captions: list[Listing] = []
     written: list[Listing] = []
@@ -145,42 +178,42 @@ def plan_work(
     before: dict[str, int] = {}
     failed = 0
     for listing in listings:
-        asset_id = ids.asset_id(listing.uri)
-        held = known.get(asset_id)
-        mark = fingerprint(listing)
-        if held is None and skipped.get(asset_id) == skip_mark(mark):
-            unsupported.append(listing)
-        elif held is None:
-            reasons[NEW] += 1
-            todo.append(listing)
-        elif (held.perception, held.composition) != (perception_id(config, held.kind), COMPOSITION) or (
-            held.caption_version and not captions_of[held.kind]
-        ):
-            reasons[CONFIGURATION] += 1
-            before[held.run_id] = before.get(held.run_id, 0) + 1
-            todo.append(_as_known(listing, held) if held.fingerprint == mark else listing)
-        elif held.fingerprint != mark:
-            reasons[CHANGED] += 1
-            todo.append(replace(listing, known_version=held.version))
-        elif held.in_passing:
-            reasons[AGAIN] += 1
-            todo.append(listing)
-        elif held.status != "failed" and held.clip_count and held.caption_version != captions_of[held.kind]:
-            reasons[CAPTIONS] += 1
-            # What failed of a file is not kept: it is read again before a model looks at it.
-            (captions if held.status == "ok" and held.plan_id else todo).append(_as_known(listing, held))
-        elif held.status != "failed" and held.clip_count and held.summary_version != summaries:
-            reasons[SUMMARIES] += 1
-            before[held.run_id] = before.get(held.run_id, 0) + 1
-            written.append(listing)
-        else:
+        held = known.get(listing.uri)
+        if held is None:
+            if skipped and skipped.get(ids.asset_id(listing.uri)) == skip_mark(fingerprint(listing)):
+                unsupported.append(listing)
+            else:
+                reasons[NEW] += 1
+                todo.append(listing)
+            continue
+        is_same = held.fingerprint == fingerprint(listing)
+        reason = wanted.due(held.state)
+        if reason != CONFIGURATION and not is_same:
+            reason = CHANGED
+        if reason is None:
             unchanged.append(listing)
-            failed += held.status != "ok"
+            failed += held.state.status != "ok"
+            continue
+        reasons[reason] += 1
+        if reason in (CONFIGURATION, SUMMARIES):
+            before[held.run_id] = before.get(held.run_id, 0) + 1
+        if reason == CONFIGURATION:
+            todo.append(_as_known(listing, held) if is_same else listing)
+        elif reason == CHANGED:
+            todo.append(replace(listing, known_version=held.version))
+        elif reason == AGAIN:
+            todo.append(listing)
+        elif reason == CAPTIONS:
+            # What failed of a file is not kept: it is read again before a model looks at it.
+            is_whole = held.state.status == "ok" and held.plan_id
+            (captions if is_whole else todo).append(_as_known(listing, held))
+        else:
+            written.append(listing)
     chosen = select([*todo, *captions, *written], selection or Selection())
     left = len(todo) + len(captions) + len(written) - len(chosen)
     shown, summed = {id(item) for item in captions}, {id(item) for item in written}
     return Work(
-        todo=[listing for listing in chosen if id(listing) not in shown | summed],
+        todo=[item for item in chosen if id(item) not in shown and id(item) not in summed],
         reasons=reasons,
         captions=[listing for listing in chosen if id(listing) in shown],
         summaries=[listing for listing in chosen if id(listing) in summed],

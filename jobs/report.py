@@ -8,8 +8,8 @@ from rich.table import Table
 
 from jobs.ledger import Ledger
 from operators.lake import Lake
-from operators.summarise import CAUGHT, REWRITTEN, WITHDRAWN
 from schemas.failure import Stage
+from schemas.summary_work import CAUGHT, REWRITTEN, WITHDRAWN
 from schemas.tables import RunRow
 
 _FAILURES_SHOWN = 8

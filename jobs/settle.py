@@ -7,17 +7,15 @@ because of that: the revision that made them is taken again.
 """
 
 import sys
-from collections.abc import Callable, Iterator
 
 from jobs.json_log import told
+from jobs.past import Past
 from operators.embedding_engines import check_embedding
 from operators.embedding_models import resolve_embedding
-from operators.lake import Lake, LakeError
+from operators.lake import Lake
 from operators.ocr_engines import check_engine
-from operators.plan_look import check_budget
 from operators.speech_models import resolve_speech
 from operators.summary_prompts import load_prompts
-from operators.survey import tools_of
 from operators.text_engines import context_of as context_of_text
 from operators.text_engines import room_of, text_counter_of
 from operators.text_models import check_summary, resolve_summary
@@ -46,7 +44,8 @@ def settle(config: Config, lake: Lake) -> Config:
     """
     if (problem := check_engine(config.ocr)) is not None:
         raise ConfigError(problem)
-    before = _last_speech(lake)
+    past = Past(lake)
+    before = _last_speech(past)
     if (problem := check_speakers(config.speech)) is not None:
         raise ConfigError(problem)
     # What is wrong with it anyway is said before gigabytes are fetched for speech.
@@ -59,21 +58,21 @@ def settle(config: Config, lake: Lake) -> Config:
     settled = resolve_speech(_pinned(config, before), say)
     if config.speech.engine == "auto" and not settled.speech.listens and before is not None:
         msg = (
-            f"The last run on {lake.uri} recognised speech with {before.engine} ({before.model}); without "
+            f"The last run on {past.uri} recognised speech with {before.engine} ({before.model}); without "
             "its weights this run would take the words out again. Name the same model with --set "
             f"speech.model={before.model} (gloss models pull fetches what is no folder). To go on without "
             "speech: --set speech.engine=off"
         )
         raise ConfigError(msg)
     _check_closer_look(config)
-    _keep_captions(config, lake)
-    _keep_summaries(config, lake)
-    _keep_vectors(config, lake)
-    settled = resolve_vision(_with_known_weights(settled, lake), say)
+    _keep_captions(config, past)
+    _keep_summaries(config, past)
+    _keep_vectors(config, past)
+    settled = resolve_vision(_with_known_weights(settled, past), say)
     _check_looks(settled)
-    settled = resolve_summary(_with_known_writer(settled, lake), say)
+    settled = resolve_summary(_with_known_writer(settled, past), say)
     _check_questions(settled.summary)
-    return resolve_embedding(_with_known_vectors(settled, lake), say)
+    return resolve_embedding(_with_known_vectors(settled, past), say)
 
 
 def settle_summary(config: Config, lake: Lake) -> Config:
@@ -84,7 +83,7 @@ def settle_summary(config: Config, lake: Lake) -> Config:
     """
     if (problem := check_summary(config.summary, config.resources.summary_gpus > 0)) is not None:
         raise ConfigError(problem)
-    settled = resolve_summary(_with_known_writer(config, lake), say)
+    settled = resolve_summary(_with_known_writer(config, Past(lake)), say)
     _check_questions(settled.summary)
     return settled
 
@@ -124,7 +123,7 @@ def _check_closer_look(config: Config) -> None:
         raise ConfigError(msg)
 
 
-def _keep_captions(config: Config, lake: Lake) -> None:
+def _keep_captions(config: Config, past: Past) -> None:
     """Check that captions are not taken out of a lake because nobody thought of them.
 
     Raises:
@@ -132,12 +131,12 @@ def _keep_captions(config: Config, lake: Lake) -> None:
     """
     if config.vision.looks or "engine" in config.vision.model_fields_set:
         return
-    before = _last_config(lake, lambda _: True)
+    before = past.last()
     if before is None or not before.vision.looks:
         return
     vision = before.vision
     msg = (
-        f"The last run on {lake.uri} captioned clips and pages with {vision.engine} ({vision.model}); "
+        f"The last run on {past.uri} captioned clips and pages with {vision.engine} ({vision.model}); "
         "without it this run would take them out again. Name it with "
         f"--set vision.engine={vision.engine} --set vision.model={vision.model}, or take them out with "
         "--set vision.engine=off"
@@ -145,13 +144,13 @@ def _keep_captions(config: Config, lake: Lake) -> None:
     raise ConfigError(msg)
 
 
-def _keep_vectors(config: Config, lake: Lake) -> None:
+def _keep_vectors(config: Config, past: Past) -> None:
     """Check that vectors are not taken out of a lake because nobody thought of them.
 
     Raises:
         ConfigError: The lake has vectors, and the run was not told what to do about them.
     """
-    asked, last = config.embedding, _last_config(lake, lambda _: True)
+    asked, last = config.embedding, past.last()
     if last is None or (asked.engine == "off" and "engine" in asked.model_fields_set):
         return
     before = last.embedding
@@ -165,22 +164,22 @@ def _keep_vectors(config: Config, lake: Lake) -> None:
     names = " ".join(f"--set embedding.{name}={model}" for name, model in lost.items())
     server = f" --set embedding.base_url={before.base_url}" if before.engine == "openai" else ""
     msg = (
-        f"The last run on {lake.uri} made vectors of {' and '.join(map(str, lost.values()))}; without these "
+        f"The last run on {past.uri} made vectors of {' and '.join(map(str, lost.values()))}; without these "
         f"this run would take them out again. Name them with --set embedding.engine={before.engine} {names}"
         f"{server}, or take all vectors out with --set embedding.engine=off"
     )
     raise ConfigError(msg)
 
 
-def _with_known_vectors(config: Config, lake: Lake) -> Config:
+def _with_known_vectors(config: Config, past: Past) -> Config:
     """Take the revisions of the last run that embedded with the same models, where none is asked for."""
     asked = config.embedding
     pinned: dict[str, str | None] = {}
     if asked.embeds_text and asked.revision is None and asked.engine == "transformers":
-        before = _last_config(lake, lambda stored: _same_texts(stored.embedding, asked))
+        before = past.last(lambda stored: _same_texts(stored.embedding, asked))
         pinned["revision"] = before.embedding.revision if before is not None else None
     if asked.embeds_frames and asked.frames_revision is None:
-        before = _last_config(lake, lambda stored: stored.embedding.frames == asked.frames)
+        before = past.last(lambda stored: stored.embedding.frames == asked.frames)
         pinned["frames_revision"] = before.embedding.frames_revision if before is not None else None
     return config.model_copy(update={"embedding": asked.model_copy(update=pinned)})
 
@@ -189,7 +188,7 @@ def _same_texts(one: Embedding, other: Embedding) -> bool:
     return one.engine == other.engine and one.model == other.model
 
 
-def _keep_summaries(config: Config, lake: Lake) -> None:
+def _keep_summaries(config: Config, past: Past) -> None:
     """Check that summaries by a model do not become extractive ones because nobody thought of them.
 
     Raises:
@@ -197,13 +196,13 @@ def _keep_summaries(config: Config, lake: Lake) -> None:
     """
     if config.summary.writes or "engine" in config.summary.model_fields_set:
         return
-    before = _last_config(lake, lambda _: True)
+    before = past.last()
     if before is None or not before.summary.writes:
         return
     summary = before.summary
     server = f" --set summary.base_url={summary.base_url}" if summary.engine == "openai" else ""
     msg = (
-        f"The last run on {lake.uri} had summaries written by {summary.engine} ({summary.model}); without it "
+        f"The last run on {past.uri} had summaries written by {summary.engine} ({summary.model}); without it "
         "this run would pick sentences instead. Name it with "
         f"--set summary.engine={summary.engine} --set summary.model={summary.model}{server}, or go on "
         "without with --set summary.engine=extractive"
@@ -220,6 +219,10 @@ def _check_looks(config: Config) -> None:
     vision = config.vision
     if not vision.looks:
         return
+    # With it come the decoders, which take half a second to import.
+    from operators.plan_look import check_budget
+    from operators.survey import tools_of
+
     tools = tools_of(vision)
     prompt_tokens = max(tools.count(prompt.text) for prompt in tools.prompts.values())
     if (problem := check_budget(tools.rule, vision, context_of(vision), prompt_tokens)) is not None:
@@ -233,26 +236,10 @@ def say(sentence: str) -> None:
         sys.stderr.flush()
 
 
-def _last_speech(lake: Lake) -> Speech | None:
+def _last_speech(past: Past) -> Speech | None:
     """Return how the lake's last run recognised speech, if it did."""
-    last = _last_config(lake, lambda _: True)
+    last = past.last()
     return last.speech if last is not None and last.speech.listens else None
-
-
-def _last_config(lake: Lake, is_wanted: Callable[[Config], bool]) -> Config | None:
-    """Return the configuration of the lake's newest run for which something holds."""
-    if not lake.exists():
-        return None
-    try:
-        with lake.connect("runs") as connection:
-            stored = connection.execute("SELECT config FROM runs ORDER BY started_at DESC, run_id")
-            configs: Iterator[Config] = (
-                Config.model_validate_json(row[0]) for row in iter(stored.fetchone, None)
-            )
-            return next((config for config in configs if is_wanted(config)), None)
-    except LakeError:
-        # Its making was broken off before there was a table of runs; the run completes it.
-        return None
 
 
 def _pinned(config: Config, before: Speech | None) -> Config:
@@ -265,7 +252,7 @@ def _pinned(config: Config, before: Speech | None) -> Config:
     return config.model_copy(update={"speech": asked.model_copy(update={"revision": before.revision})})
 
 
-def _with_known_weights(config: Config, lake: Lake) -> Config:
+def _with_known_weights(config: Config, past: Past) -> Config:
     """Take the revision of the last run that looked with the same model, where none is asked for.
 
     Runs without a vision-language model may lie between: it is not the default.
@@ -273,19 +260,19 @@ def _with_known_weights(config: Config, lake: Lake) -> Config:
     asked = config.vision
     if asked.engine not in ("transformers", "vllm") or asked.revision is not None:
         return config
-    before = _last_config(lake, lambda stored: _same_weights(stored.vision, asked))
+    before = past.last(lambda stored: _same_weights(stored.vision, asked))
     if before is None:
         return config
     pinned = asked.model_copy(update={"revision": before.vision.revision})
     return config.model_copy(update={"vision": pinned})
 
 
-def _with_known_writer(config: Config, lake: Lake) -> Config:
+def _with_known_writer(config: Config, past: Past) -> Config:
     """Take the revision of the last run whose summaries the same model wrote, where none is asked for."""
     asked = config.summary
     if asked.engine not in ("transformers", "vllm") or asked.revision is not None:
         return config
-    before = _last_config(lake, lambda stored: _same_weights(stored.summary, asked))
+    before = past.last(lambda stored: _same_weights(stored.summary, asked))
     if before is None:
         return config
     pinned = asked.model_copy(update={"revision": before.summary.revision})

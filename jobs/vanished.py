@@ -8,15 +8,16 @@ everything has vanished, so `--prune` refuses to remove more than a share of wha
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fsspec.utils import glob_translate
 
-from jobs.plan import Known
 from operators.discover import Discovery, is_glob
 from operators.source import filesystem, local_path
 from schemas.config import Config, ConfigError
+from schemas.listings import Listings
+from schemas.media import Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +32,38 @@ class Vanished:
 def find_vanished(
     sources: Sequence[str],
     discovery: Discovery,
-    known: Mapping[str, Known],
+    held: Iterable[tuple[str, str]],
     options: dict[str, str] | None = None,
+    *,
+    seen: int = 0,
 ) -> Vanished:
     """Compare what the lake holds with what the sources list.
 
     Args:
         sources: As given to the run.
         discovery: What they list now.
-        known: What the lake holds, by asset id.
+        held: Id and URI of the assets of the lake, as far as it is not known already that they are listed.
         options: For the object store.
+        seen: Number of the others.
     """
     covers = [_cover(source, options) for source in sources]
-    seen = {item.uri for item in discovery.listings} | {item.uri for item in discovery.skips}
-    closed = [f"{uri.rstrip('/')}/" for uri in _unseen_folders(discovery)]
     below = {
-        asset_id: asset.uri
-        for asset_id, asset in known.items()
-        if any(cover.match(_plain(asset.uri)) for cover in covers)
-    }
+        asset_id: uri for asset_id, uri in held if any(cover.match(_plain(uri)) for cover in covers)
+    }  # fmt: skip
+    if not below:
+        return Vanished([], seen)
+    listed = {*_uris(discovery.listings), *(item.uri for item in discovery.skips)}
+    closed = tuple(f"{uri.rstrip('/')}/" for uri in _unseen_folders(discovery))
     gone = [
         asset_id
         for asset_id, uri in below.items()
-        if uri not in seen and not any(_plain(uri).startswith(folder) for folder in closed)
-    ]
-    return Vanished(sorted(gone), len(below))
+        if uri not in listed and not _plain(uri).startswith(closed)
+    ]  # fmt: skip
+    return Vanished(sorted(gone), seen + len(below))
+
+
+def _uris(listings: Sequence[Listing]) -> Iterable[str]:
+    return listings.uris if isinstance(listings, Listings) else (item.uri for item in listings)
 
 
 def _unseen_folders(discovery: Discovery) -> Iterable[str]:

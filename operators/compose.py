@@ -15,6 +15,7 @@ from operators.asset_text import AssetText
 from operators.compose_captions import captions_of, is_base, with_captions
 from operators.compose_pages import compose_pages
 from operators.compose_timeline import compose_timeline
+from operators.composition import COMPOSITION, picked_version
 from operators.draft import Draft, UtteranceDraft
 from operators.extractive import extractive
 from operators.frame_rows import frame_rows
@@ -47,9 +48,6 @@ from schemas.tables import (
     TextRegionRow,
     UtteranceRow,
 )
-
-COMPOSE_REVISION = 1
-"""Raise when a change of the code alters clips, segments, titles or sentences of the same perceptions."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -85,15 +83,6 @@ class _Stamp:
     def summary_write_id(self) -> str:
         """The id of the rows that are written anew with the summaries alone."""
         return digest("summaries", self.write_id)
-
-
-COMPOSITION = digest("composition", str(COMPOSE_REVISION))
-"""Identifies how clips and segments are cut, and titles and sentences found."""
-
-
-def picked_version(config: Config) -> str:
-    """Identify how sentences are picked for summaries."""
-    return digest("picked", COMPOSITION, config.picking_digest())
 
 
 def compose(

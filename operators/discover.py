@@ -9,10 +9,12 @@ video or audio file beside it travels with that file.
 import os
 import re
 import stat
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +23,7 @@ from operators.sniff import MEDIA_SUFFIXES
 from operators.source import etag_of, filesystem, local_uri
 from operators.store_options import scheme_of
 from schemas.failure import SkipReason
+from schemas.listings import Listings, date_of
 from schemas.media import Listing, Sidecar
 from schemas.store import holds_credential
 
@@ -53,9 +56,39 @@ class Unlisted:
 class Discovery:
     """Everything the sources name, sorted by URI."""
 
-    listings: list[Listing]
+    listings: Sequence[Listing]
+    """`Listings` where there may be many."""
     skips: list[Skip]
     unlisted: list[Unlisted]
+
+
+class _Found:
+    """What has been listed so far: files as columns, the others as rows."""
+
+    def __init__(self, exclude: str | None) -> None:
+        self.exclude = exclude
+        self.uris: list[str] = []
+        self.sizes = array("q")
+        self.dates = array("q")
+        self.etags: list[str | None] = []
+        self.skips: dict[str, Skip] = {}
+        self.unlisted: dict[str, Unlisted] = {}
+
+    def file(self, uri: str, size: int, modified_ns: int | None, etag: str | None = None) -> None:
+        self.uris.append(uri)
+        self.sizes.append(size)
+        self.dates.append(date_of(modified_ns))
+        self.etags.append(etag)
+
+    def skip(self, uri: str, reason: SkipReason, message: str) -> None:
+        self.skips[uri] = Skip(uri, reason, message)
+
+    def not_listed(self, uri: str, message: str) -> None:
+        self.unlisted[uri] = Unlisted(uri, message)
+
+    def listings(self) -> Listings:
+        etags = self.etags if any(self.etags) else None
+        return Listings(self.uris, self.sizes, self.dates, etags).sorted()
 
 
 def discover(
@@ -76,39 +109,25 @@ def discover(
     Raises:
         SourceError: A source does not exist, or its store cannot be reached.
     """
-    found: dict[str, Listing] = {}
-    skips: dict[str, Skip] = {}
-    unlisted: dict[str, Unlisted] = {}
+    found = _Found(exclude)
     for source in sources:
-        for item in _list_source(source, exclude, options):
-            match item:
-                case Listing():
-                    found[item.uri] = item
-                case Skip():
-                    skips[item.uri] = item
-                case Unlisted():
-                    unlisted[item.uri] = item
+        _list_source(found, source, options)
     if hidden:
         # A hidden folder is only known by name until it is asked for by itself.
-        inside = [uri for uri, skip in skips.items() if skip.reason is SkipReason.HIDDEN]
-        skips = {uri: skip for uri, skip in skips.items() if skip.reason is not SkipReason.HIDDEN}
-        if inside:
-            deeper = discover(inside, hidden=True, exclude=exclude, options=options)
-            found.update((listing.uri, listing) for listing in deeper.listings)
-            skips.update((skip.uri, skip) for skip in deeper.skips)
-            unlisted.update((item.uri, item) for item in deeper.unlisted)
-    listings, sidecars = attach_sidecars(found.values())
-    skips.update((skip.uri, skip) for skip in sidecars)
+        while inside := [uri for uri, skip in found.skips.items() if skip.reason is SkipReason.HIDDEN]:
+            for uri in inside:
+                del found.skips[uri]
+                _list_source(found, uri, options)
+    listings, sidecars = attach_sidecars(found.listings())
+    found.skips.update((skip.uri, skip) for skip in sidecars)
     return Discovery(
-        sorted(listings, key=lambda listing: listing.uri),
-        sorted(skips.values(), key=lambda skip: skip.uri),
-        sorted(unlisted.values(), key=lambda item: item.uri),
+        listings,
+        sorted(found.skips.values(), key=lambda skip: skip.uri),
+        sorted(found.unlisted.values(), key=lambda item: item.uri),
     )
 
 
-def _list_source(
-    source: str, exclude: str | None, options: dict[str, str] | None
-) -> Iterator[Listing | Skip | Unlisted]:
+def _list_source(found: _Found, source: str, options: dict[str, str] | None) -> None:
     if holds_credential(source):
         msg = (
             f"A source at {scheme_of(source)}:// has a password or signature in its address, which every "
@@ -123,9 +142,9 @@ def _list_source(
         raise SourceError(msg) from error
     try:
         if _is_local(store):
-            yield from _list_local(source, path, exclude)
+            _list_local(found, source, path)
         else:
-            yield from _list_remote(store, source, path, exclude)
+            _list_remote(found, store, source, path)
     except (OSError, ValueError) as error:
         said = one_line(error).rstrip(".")
         msg = f"Cannot list {source!r}: {said}. Check that it exists and that the credentials allow it."
@@ -146,7 +165,7 @@ def _missing(source: str) -> SourceError:
     return SourceError(f"Wanted a file, folder, glob or URL as source; nothing is at {source!r}.")
 
 
-def _list_local(source: str, path: str, exclude: str | None) -> Iterator[Listing | Skip | Unlisted]:
+def _list_local(found: _Found, source: str, path: str) -> None:
     # One file has one URI, however it is reached; links are not resolved, they are names too.
     path = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps `..`
     if os.path.lexists(path):
@@ -160,66 +179,75 @@ def _list_local(source: str, path: str, exclude: str | None) -> Iterator[Listing
         raise _missing(source)
     for root in roots:
         if root.is_dir():
-            yield from _walk(root, exclude)
+            _walk(found, str(root))
         else:
-            yield _local_listing(root)
-            yield from _subtitles_beside(root)
+            _add_local(found, str(root), root.stat)
+            _add_subtitles_beside(found, root)
 
 
-def _walk(root: Path, exclude: str | None) -> Iterator[Listing | Skip | Unlisted]:
+def _walk(found: _Found, root: str) -> None:
     """Walk a local folder; links to files are followed, links to folders are not.
 
     Corpora are often folders of links (caches, annexes), so a link to a file is that file under
     another name: what lies behind it must be media, a document or subtitles to be read.
+
+    Folders hold names by the hundred thousand: a `Path` for each would take longer than to list them.
     """
-    failed: list[Unlisted] = []
-
-    def note(error: OSError) -> None:
-        failed.append(Unlisted(local_uri(error.filename), f"Cannot list the folder: {error.strerror}."))
-
-    for folder, names, files in os.walk(root, onerror=note):
-        kept = []
-        for name in sorted(names):
-            inner = Path(folder, name)
-            if exclude is not None and str(inner) == exclude:
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listed:
+                entries = sorted(listed, key=attrgetter("name"))
+        except OSError as error:
+            found.not_listed(local_uri(folder), f"Cannot list the folder: {error.strerror}.")
+            continue
+        inside = []
+        for entry in entries:
+            try:
+                is_folder = entry.is_dir()
+            except OSError:
+                is_folder = False  # A link that leads nowhere is a file's name.
+            if is_folder and entry.path == found.exclude:
                 continue
-            if name.startswith("."):
-                yield Skip(local_uri(inner), SkipReason.HIDDEN, "A folder whose name begins with a dot.")
-            else:
-                kept.append(name)
-        names[:] = kept
-        for name in sorted(files):
-            inner = Path(folder, name)
-            if name.startswith("."):
-                yield Skip(local_uri(inner), SkipReason.HIDDEN, "A file whose name begins with a dot.")
-            else:
-                yield _local_listing(inner)
-    yield from failed
+            if entry.name.startswith("."):
+                what = "folder" if is_folder else "file"
+                message = f"A {what} whose name begins with a dot."
+                found.skip(local_uri(entry.path), SkipReason.HIDDEN, message)
+            elif not is_folder:
+                _add_local(found, entry.path, entry.stat)
+            elif not entry.is_symlink():
+                inside.append(entry.path)
+        folders += reversed(inside)
 
 
-def _subtitles_beside(path: Path) -> Iterator[Listing | Skip | Unlisted]:
+def _add_local(found: _Found, path: str, look: Callable[[], os.stat_result]) -> None:
+    uri = local_uri(path)
+    try:
+        status = look()
+    except OSError as error:
+        found.not_listed(uri, f"Cannot look at the file: {error.strerror}.")
+        return
+    if stat.S_ISREG(status.st_mode):
+        found.file(uri, status.st_size, status.st_mtime_ns)
+    else:
+        found.skip(uri, SkipReason.UNSUPPORTED, "Not a regular file (a pipe, socket or device).")
+
+
+def _add_subtitles_beside(found: _Found, path: Path) -> None:
     """List the subtitle files of a media file that is named alone, as its folder would."""
     if path.suffix.lower() not in MEDIA_SUFFIXES:
         return
     for beside in sorted(path.parent.iterdir()):
         mine = beside.stem == path.stem or beside.stem.rpartition(".")[0] == path.stem
         if mine and beside.suffix.lower() in _SUBTITLES:
-            yield _local_listing(beside)
+            _add_local(found, str(beside), beside.stat)
 
 
-def _local_listing(path: Path) -> Listing | Skip | Unlisted:
-    uri = local_uri(path)
-    try:
-        status = path.stat()
-    except OSError as error:
-        return Unlisted(uri, f"Cannot look at the file: {error.strerror}.")
-    if not stat.S_ISREG(status.st_mode):
-        return Skip(uri, SkipReason.UNSUPPORTED, "Not a regular file (a pipe, socket or device).")
-    return Listing(uri, status.st_size, status.st_mtime_ns)
-
-
-def _list_remote(store: Any, source: str, path: str, exclude: str | None) -> Iterator[Listing | Skip]:
-    if is_glob(path) and not store.exists(path):
+def _list_remote(found: _Found, store: Any, source: str, path: str) -> None:
+    exclude = None if found.exclude is None else found.exclude.rstrip("/") + "/"
+    matched = is_glob(path) and not store.exists(path)
+    if matched:
         entries = store.glob(path, detail=True)
     elif store.isfile(path):
         entries = {path: store.info(path)}
@@ -236,13 +264,15 @@ def _list_remote(store: Any, source: str, path: str, exclude: str | None) -> Ite
             if inner.endswith("/") and not facts.get("size"):
                 continue  # An empty object by which a console shows a folder.
             uri = store.unstrip_protocol(inner)
-            if exclude is not None and uri.startswith(exclude.rstrip("/") + "/"):
+            if exclude is not None and uri.startswith(exclude):
                 continue
-            below = PurePosixPath(inner[len(name) :].lstrip("/") or PurePosixPath(inner).name)
-            if any(part.startswith(".") for part in below.parts):
-                yield Skip(uri, SkipReason.HIDDEN, "A file whose name, or a folder of it, begins with a dot.")
+            # What is named by itself is wanted, whatever its name.
+            below = inner[len(name) :].lstrip("/") or (PurePosixPath(inner).name if matched else "")
+            if "." in below and any(part.startswith(".") for part in below.split("/") if part != "."):
+                message = "A file whose name, or a folder of it, begins with a dot."
+                found.skip(uri, SkipReason.HIDDEN, message)
             else:
-                yield Listing(uri, int(facts.get("size") or 0), _modified_ns(facts), etag_of(facts))
+                found.file(uri, int(facts.get("size") or 0), _modified_ns(facts), etag_of(facts))
     if not count:
         raise _missing(source)
 
@@ -257,40 +287,48 @@ def _modified_ns(facts: dict[str, Any]) -> int | None:
     return None
 
 
-def attach_sidecars(listings: Iterable[Listing]) -> tuple[list[Listing], list[Skip]]:
+def attach_sidecars(listings: Listings) -> tuple[Listings, list[Skip]]:
     """Give each subtitle file to the media files beside it whose stem it carries.
 
     `talk.srt` and `talk.en.vtt` belong to `talk.mp4`; a subtitle file without a partner stays
     a listing of its own.
+
+    Args:
+        listings: All files, by URI.
     """
-    everything = list(listings)
-    media: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for listing in everything:
-        path = PurePosixPath(listing.uri)
-        if path.suffix.lower() in MEDIA_SUFFIXES:
-            media[str(path.parent), path.stem].append(listing.uri)
+    places = [at for at, uri in enumerate(listings.uris) if uri[-4:].lower() in _SUBTITLES]
+    if not places:
+        return listings, []
+    media = _media_by_stem(listings.uris, {stem for at in places for stem, _ in _stems(listings.uris[at])})
     owned: dict[str, list[Sidecar]] = defaultdict(list)
     skips = []
-    for listing in everything:
-        path = PurePosixPath(listing.uri)
-        if path.suffix.lower() not in _SUBTITLES:
-            continue
-        stem, _, tag = path.stem.rpartition(".")
-        for owner, language in ((path.stem, None), (stem, tag)):
-            owners = media.get((str(path.parent), owner), []) if owner else []
-            for uri in owners:
-                owned[uri].append(
-                    Sidecar(listing.uri, listing.size_bytes, listing.modified_ns, listing.etag, language)
-                )
-            if owners:
-                skips.append(Skip(listing.uri, SkipReason.SIDECAR, f"Subtitles of {owners[0]}."))
+    for at in places:
+        item = listings[at]
+        for stem, language in _stems(item.uri):
+            if owners := media.get(stem, []):
+                for uri in owners:
+                    owned[uri].append(
+                        Sidecar(item.uri, item.size_bytes, item.modified_ns, item.etag, language)
+                    )
+                skips.append(Skip(item.uri, SkipReason.SIDECAR, f"Subtitles of {owners[0]}."))
                 break
     taken = {skip.uri for skip in skips}
-    kept = [
-        replace(listing, sidecars=sorted(owned[listing.uri], key=lambda sidecar: sidecar.uri))
-        if listing.uri in owned
-        else listing
-        for listing in everything
-        if listing.uri not in taken
-    ]
-    return kept, skips
+    return listings.with_sidecars(owned, lambda uri: uri not in taken), skips
+
+
+def _stems(uri: str) -> list[tuple[str, str | None]]:
+    """Say which stems a subtitle file may carry, and in which language it then is, best first."""
+    stem = uri.rpartition(".")[0]
+    folder, _, name = stem.rpartition("/")
+    shorter, _, tag = name.rpartition(".")
+    return [(f"{folder}/{part}", language) for part, language in ((name, None), (shorter, tag)) if part]
+
+
+def _media_by_stem(uris: Iterable[str], wanted: set[str]) -> dict[str, list[str]]:
+    """Find the media files that bear one of the wanted stems."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for uri in uris:
+        stem, _, suffix = uri.rpartition(".")
+        if stem in wanted and f".{suffix.lower()}" in MEDIA_SUFFIXES:
+            found[stem].append(uri)
+    return found

@@ -82,7 +82,8 @@ class FanIn:
             if len(pending.rows) == asset.unit_count:
                 del self._pending[asset.asset_id]
                 self.completed.add(asset.asset_id)
-                rows = pa.concat_tables([pending.rows[index] for index in sorted(pending.rows)])
+                parts = [pending.rows[index] for index in sorted(pending.rows)]
+                rows = pa.concat_tables(parts) if len(parts) > 1 else parts[0]
                 done = Complete(asset, rows, header.skipped)
             yield header, done
 

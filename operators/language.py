@@ -184,6 +184,11 @@ def detect_language(texts: Sequence[str], stated: str | None = None) -> str | No
     return _classify(_only(sample, script), script, iso_639_1(stated))
 
 
+def load_identifier() -> None:
+    """Load what `detect_language` needs for Latin letters now, not when it is first asked: 0.8 s of CPU."""
+    _identifier()
+
+
 def iso_639_1(tag: str | None) -> str | None:
     """Reduce a language tag (`en-US`, `eng`) to two letters; None when it names none."""
     if not tag:

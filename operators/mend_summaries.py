@@ -15,7 +15,7 @@ from operators.outline import LEVELS, Model, writer_of
 from operators.sentence_rows import sentence_rows
 from operators.stored_results import stored_results
 from operators.summaries import Statement
-from operators.summarise import REWRITTEN, Spent, drive, model_of, stamp_of, summarised
+from operators.summarise import Spent, drive, model_of, stamp_of, summarised
 from operators.summary_rows import Result, Stamp, summary_rows
 from operators.summary_version import summary_version
 from operators.text_isolated import text_engine
@@ -24,7 +24,7 @@ from operators.write_summary import Asking, Written
 from schemas.config import Config
 from schemas.failure import Failure, Reason, Stage
 from schemas.perception import Cost
-from schemas.summary_work import Doubted, Summarised
+from schemas.summary_work import REWRITTEN, Doubted, Summarised
 from schemas.tables import AssetRow, FailureRow
 
 

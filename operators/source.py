@@ -8,6 +8,7 @@ would take a failed read for the end of the file, never see it.
 
 import io
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -26,6 +27,9 @@ _LOCAL = "file://"
 _QUOTED = "file://localhost"
 """Before a local path that is percent-encoded."""
 
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""How Python shows bytes of a file name that are none."""
+
 _BUFFER_BYTES = 1 << 13
 """Far below what is fetched; it only turns short reads into whole ones."""
 
@@ -43,7 +47,7 @@ def local_uri(path: str | Path) -> str:
     percent-encoded, and the host, which is left out elsewhere, tells them from plain ones.
     """
     name = str(path)
-    if any(0xDC80 <= ord(char) <= 0xDCFF for char in name):
+    if not name.isascii() and _NO_UTF8.search(name):
         return _QUOTED + quote_from_bytes(os.fsencode(name))
     return f"{_LOCAL}{name}"
 

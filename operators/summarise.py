@@ -30,11 +30,8 @@ from schemas import ids
 from schemas.config import Config, Summary
 from schemas.failure import InputError, Reason, Stage
 from schemas.perception import Cost, Filled
-from schemas.summary_work import Sources, Summarised
+from schemas.summary_work import CAUGHT, REWRITTEN, WITHDRAWN, Sources, Summarised
 from schemas.tables import AssetRow
-
-CAUGHT, REWRITTEN, WITHDRAWN = "summary_caught", "summary_rewritten", "summary_withdrawn"
-"""Costs that count sentences: without support, mended by a second attempt, taken back by the model."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What the summaries of an asset depend on, as one id."""
 
-from operators.compose import picked_version
+from operators.composition import picked_version
 from operators.prompts import CHECK, load_prompt
 from operators.summary_prompts import load_prompts
 from operators.text_engines import summary_name, summary_revision

@@ -8,9 +8,10 @@ where it is written, not where it is read.
 
 import dataclasses
 import types
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import cache
+from operator import index
 from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -113,15 +114,26 @@ def _builder(cls: Any) -> Any:
 
 def to_dict(row: object) -> dict[str, Any]:
     """Turn a row dataclass into plain dicts and lists, sharing the leaves (no copy of bytes)."""
-    return {item.name: _plain(getattr(row, item.name)) for item in dataclasses.fields(row)}  # type: ignore[arg-type]
+    return {name: _plain(getattr(row, name)) for name in _names(cast(Any, type(row)))}
 
 
 def _plain(value: Any) -> Any:
+    kind: Any = type(value)
+    if kind in _LEAVES:
+        return value
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
-    return value
+        return [_plain(item) for item in value] if value else value
+    return to_dict(value) if _names(kind) else value
+
+
+_LEAVES = frozenset((str, int, float, bool, bytes, type(None)))
+"""What most values are: it is told first."""
+
+
+@cache
+def _names(cls: Any) -> tuple[str, ...]:
+    """Name the fields of a dataclass; any other class has none; asking `dataclasses` takes longer."""
+    return tuple(item.name for item in dataclasses.fields(cls)) if dataclasses.is_dataclass(cls) else ()
 
 
 def to_table(cls: type[Row], rows: Iterable[Row]) -> pa.Table:
@@ -143,3 +155,65 @@ def from_table(cls: type[Row], table: pa.Table) -> list[Row]:
     """Read rows back; columns the dataclass does not have are ignored."""
     build = _builder(cast(Any, cls))
     return [build(value) for value in table.to_pylist()]
+
+
+def as_stored(cls: type[Row], row: Row) -> Row:
+    """Return a row as it would come back from a table, without making one; bytes are not copied.
+
+    What is an enumeration in a column of strings becomes a string, a whole number in a column of floats a
+    float, and no list is shared with the row: a step that follows finds the same wherever it runs.
+
+    Raises:
+        TypeError: A value does not fit its column's type.
+        ValueError: The same, or a column that may not be null is.
+    """
+    for item in arrow_schema(cls):
+        if not item.nullable and getattr(row, item.name) is None:
+            msg = f"{cls.__name__}.{item.name} must not be null"
+            raise ValueError(msg)
+    stored: Row = _storer(cast(Any, cls))(row)
+    return stored
+
+
+@cache
+def _storer(annotation: Any) -> Callable[[Any], Any]:
+    """Return a function from a value to what Arrow would give back for it."""
+    if annotation == Vector:
+        return lambda values: pa.array(values, pa.float32()).to_pylist()
+    if annotation in _STORED:
+        return _STORED[annotation]
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return _storer(next(arm for arm in get_args(annotation) if arm is not type(None)))
+    if origin is list:
+        store = _storer(get_args(annotation)[0])
+        return lambda values: None if values is None else [store(value) for value in values]
+    hints = get_type_hints(annotation, include_extras=True)
+    stores = [(item.name, _storer(hints[item.name])) for item in dataclasses.fields(annotation)]
+
+    def rebuild(row: Any) -> Any:
+        return (
+            None if row is None else annotation(**{name: keep(getattr(row, name)) for name, keep in stores})
+        )
+
+    return rebuild
+
+
+def _store_as(exact: type, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Leave alone what is of a type, and nothing; convert the rest."""
+    return lambda value: value if type(value) is exact or value is None else convert(value)
+
+
+def _utc(value: datetime) -> datetime:
+    at = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return at.replace(fold=0)
+
+
+_STORED: dict[Any, Callable[[Any], Any]] = {
+    str: _store_as(str, str.__str__),
+    int: _store_as(int, index),
+    float: _store_as(float, float),
+    bool: _store_as(bool, bool),
+    bytes: _store_as(bytes, bytes),
+    datetime: lambda value: None if value is None else _utc(value),
+}

@@ -7,9 +7,10 @@ Both are short hexadecimal digests: stable, safe in paths and URLs, and of equal
 import hashlib
 import json
 from collections.abc import Iterable
+from json.encoder import encode_basestring_ascii
 from typing import BinaryIO
 
-PERCEPTION_REVISION = 1
+PERCEPTION_REVISION = 2
 """Raise when a change of the code alters what is perceived from the same bytes."""
 
 _DIGEST_BYTES = 16
@@ -20,12 +21,9 @@ _READ_BYTES = 4 << 20
 
 def digest(*parts: str) -> str:
     """Hash strings to 32 hexadecimal digits; the borders between parts count."""
-    state = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        state.update(len(encoded).to_bytes(8, "big"))
-        state.update(encoded)
-    return state.hexdigest()
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    framed = b"".join([len(part).to_bytes(8, "big") + part for part in encoded])
+    return hashlib.blake2b(framed, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def digest_json(value: object) -> str:
@@ -64,7 +62,25 @@ def fingerprint(stats: Iterable[tuple[str, int, int | None, str | None]]) -> str
         stats: (uri, size, modification time, etag) of the file and of each sidecar. Stores
             that give an etag are compared by it, the others by modification time.
     """
-    parts = sorted(
-        json.dumps([uri, size, etag if etag is not None else modified]) for uri, size, modified, etag in stats
-    )
-    return digest("fingerprint", *parts)
+    files = [_stat(uri, size, etag if etag is not None else modified) for uri, size, modified, etag in stats]
+    return digest("fingerprint", *sorted(files))
+
+
+def fingerprint_alone(uri: str, size: int, modified: int | None, etag: str | None) -> str:
+    """Identify one file without sidecars, as `fingerprint` does in twice the time.
+
+    A second night asks for every file there is.
+    """
+    stat = _stat(uri, size, etag if etag is not None else modified).encode()
+    framed = _FINGERPRINT + len(stat).to_bytes(8, "big") + stat
+    return hashlib.blake2b(framed, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _stat(uri: str, size: int, mark: int | str | None) -> str:
+    """Write what `json.dumps` writes of the three."""
+    shown = "null" if mark is None else encode_basestring_ascii(mark) if isinstance(mark, str) else mark
+    return f"[{encode_basestring_ascii(uri)}, {size}, {shown}]"
+
+
+_FINGERPRINT = len("fingerprint").to_bytes(8, "big") + b"fingerprint"
+"""How `digest` frames what every fingerprint begins with."""

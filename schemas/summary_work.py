@@ -15,6 +15,9 @@ from schemas.tables import (
     SentenceRow,
 )
 
+CAUGHT, REWRITTEN, WITHDRAWN = "summary_caught", "summary_rewritten", "summary_withdrawn"
+"""Costs that count sentences: without support, mended by a second attempt, taken back by the model."""
+
 
 @dataclass(frozen=True, slots=True)
 class AssetGroup:

@@ -1,13 +1,15 @@
 """Row dataclasses and their Arrow tables say the same."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum, StrEnum
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.arrow import arrow_schema, from_table, to_table
+from schemas.arrow import Vector, arrow_schema, as_stored, from_table, to_table
 from schemas.box import Box
 from schemas.media import Asset, Unit
 from schemas.perception import Perception, Picture
@@ -50,6 +52,69 @@ _outer = st.builds(
 def test_rows_survive_the_way_through_arrow(rows: list[Outer]) -> None:
     """What goes into a table comes out equal, nested rows, nulls and bytes included."""
     assert from_table(Outer, to_table(Outer, rows)) == rows
+
+
+class _Name(StrEnum):
+    ONE = "one"
+
+
+class _Count(IntEnum):
+    TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Loose:
+    """Filled with what only nearly fits, as code does."""
+
+    name: str
+    count: int
+    share: float
+    maybe: float | None
+    is_so: bool
+    data: bytes
+    at: datetime
+    vector: Vector
+    many: list[Inner]
+
+
+_names = st.sampled_from(_Name) | st.text()
+_numbers = st.integers(-(2**50), 2**50) | st.floats(allow_nan=False)
+_zones = st.sampled_from([UTC, timezone(timedelta(hours=5))])
+_loose = st.builds(
+    _Loose,
+    _names,
+    st.sampled_from(_Count) | st.integers(-(2**63), 2**63 - 1),
+    _numbers,
+    st.none() | _numbers,
+    st.booleans(),
+    st.binary(max_size=8),
+    st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=_zones),
+    st.lists(st.floats(-9, 9), max_size=3),
+    st.lists(st.builds(Inner, _names, st.lists(_numbers)), max_size=3),
+)
+
+
+@given(_loose)
+def test_stored_without_a_table_is_as_stored_in_one(row: _Loose) -> None:
+    """Letter by letter: enumerations and whole numbers become what their columns hold."""
+    stored = as_stored(_Loose, row)
+    (expected,) = from_table(_Loose, to_table(_Loose, [row]))
+    assert stored == expected
+    assert repr(stored).replace(", tzinfo=datetime.timezone.utc", "") == _without_zone(expected)
+    assert stored.many is not row.many
+
+
+def _without_zone(row: _Loose) -> str:
+    """Arrow has a class of its own for UTC."""
+    return repr(replace(row, at=row.at.replace(tzinfo=None)))
+
+
+def test_stored_without_a_table_is_as_particular() -> None:
+    """What to_table refuses is refused."""
+    with pytest.raises(ValueError, match=r"Outer\.count must not be null"):
+        as_stored(Outer, Outer(None, None, Inner("x"), [], b""))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        as_stored(Outer, Outer("7", None, Inner("x"), [], b""))  # type: ignore[arg-type]
 
 
 def test_every_lake_table_has_a_schema() -> None:

@@ -1,7 +1,7 @@
 """What a run remembers of assets that a model has still to look at or to write about."""
 
 from jobs.awaiting import Awaiting
-from operators.compose import picked_version
+from operators.composition import picked_version
 from operators.summary_version import summary_version
 from operators.unit_id import caption_version
 from schemas import ids

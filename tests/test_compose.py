@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operators import extract, track_text
-from operators.compose import Composed, compose_failed, picked_version
+from operators.compose import Composed, compose_failed
+from operators.composition import picked_version
 from operators.words import dot
 from schemas.arrow import from_table, to_table
 from schemas.config import Config, Summary

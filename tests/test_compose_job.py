@@ -7,7 +7,7 @@ import pytest
 
 from jobs.compose import last_config, run_compose
 from operators.commit import merge_assets, put_run
-from operators.compose import COMPOSITION
+from operators.composition import COMPOSITION
 from operators.lake import Lake
 from operators.summary_version import summary_version
 from schemas.config import Config, ConfigError

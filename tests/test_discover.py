@@ -92,6 +92,24 @@ def test_hidden_files_are_taken_when_asked_for(corpus: Path) -> None:
     assert not [skip for skip in found.skips if skip.reason == "hidden"]
 
 
+def test_a_hidden_file_of_a_store_is_taken_when_it_is_named_or_asked_for() -> None:
+    """It is listed once, and listing comes to an end."""
+    store = fsspec.filesystem("memory")
+    store.pipe({"/shelf/a.pdf": b"%PDF-", "/shelf/.b.pdf": b"%PDF-", "/shelf/.in/c.pdf": b"%PDF-"})
+    try:
+        asked = discover(["memory://shelf"], hidden=True)
+        assert [item.uri.removeprefix("memory:///shelf/") for item in asked.listings] == [
+            ".b.pdf",
+            ".in/c.pdf",
+            "a.pdf",
+        ]
+        named = discover(["memory://shelf/.b.pdf"])
+        assert ([item.uri for item in named.listings], named.skips) == (["memory:///shelf/.b.pdf"], [])
+        assert [item.uri for item in discover(["memory://shelf/*"]).skips] == ["memory:///shelf/.b.pdf"]
+    finally:
+        store.rm("/shelf", recursive=True)
+
+
 def test_lake_inside_the_source_is_left_out(corpus: Path) -> None:
     """The tables of a lake are not a part of the corpus."""
     (corpus / "lake").mkdir()

@@ -10,13 +10,15 @@ from typing import Any
 import duckdb
 import pytest
 
+from jobs.held import Held
 from jobs.ingest import find, run_ingest
-from jobs.plan import Work, known_assets, known_skips, plan_work
+from jobs.plan import Work, known_skips, plan
 from jobs.retry import run_retry
 from operators.discover import discover
 from operators.lake import Lake
 from schemas.arrow import to_dict
 from schemas.config import Config, load_config
+from schemas.listings import Listings
 from schemas.tables import CHILDREN, WRITES
 from tests.conftest import EXAMPLES, Ingested
 from tests.plain import compose_plainly
@@ -284,10 +286,10 @@ def _comparable(row: dict[str, Any], without: set[str]) -> str:
 
 def planned(corpus: Path, lake: str, config: Config) -> Work:
     """What a run would do."""
-    held = Lake(lake)
-    return plan_work(
-        find([str(corpus)], held, config).listings, known_assets(held), known_skips(held), config
-    )
+    target = Lake(lake)
+    listings = Listings.of(find([str(corpus)], target, config).listings)
+    with Held(target) as held:
+        return plan(held, listings, lambda: known_skips(target), config)[0]
 
 
 def test_new_changed_and_touched_files_are_told_apart(ingested: Ingested, tmp_path: Path) -> None:

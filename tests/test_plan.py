@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.budget import BudgetSpent, check_budget
+from jobs.held import Known, State
 from jobs.ledger import Ledger
-from jobs.plan import Known, Selection, plan_work, select
+from jobs.plan import Selection, plan_work, select
 from jobs.since import parse_since
-from operators.compose import COMPOSITION
+from operators.composition import COMPOSITION
 from operators.content import copies_last, of_equal_size
-from operators.probe import fingerprint
 from operators.summary_version import summary_version
 from operators.unit_id import caption_version, perception_id
-from schemas import ids
 from schemas.config import Config, ConfigError, load_config
+from schemas.listings import fingerprint
 from schemas.media import Listing
 from tests.rows import asset_row
 
@@ -27,12 +27,13 @@ LISTING = Listing("file:///data/talk.mp4", 100, modified_ns=5)
 
 def known(listing: Listing, config: Config, **columns: Any) -> dict[str, Known]:
     """The lake after a run with a configuration."""
-    held = Known(
-        listing.uri, "video", fingerprint(listing), "v0", perception_id(config, "video"),
-        COMPOSITION, summary_version(config), "ok", "c0", "p0", "r0", 3,
-        caption_version(config, "video"), False,
+    state = State(
+        "video", perception_id(config, "video"), COMPOSITION, summary_version(config), "ok",
+        caption_version(config, "video"), True, False,
     )  # fmt: skip
-    return {ids.asset_id(listing.uri): replace(held, **columns)}
+    shared = {name: columns.pop(name) for name in list(columns) if name in State.__dataclass_fields__}
+    held = Known(listing.uri, fingerprint(listing), "v0", "c0", "p0", "r0", replace(state, **shared))
+    return {listing.uri: replace(held, **columns)}
 
 
 def test_unchanged_file_is_left_alone() -> None:
@@ -68,7 +69,7 @@ def test_other_summaries_are_all_that_is_written(setting: str) -> None:
     assert (work.reasons["summaries"], work.before) == (1, {"r0": 1})
 
 
-@pytest.mark.parametrize("held", [{"status": "failed"}, {"clip_count": 0}])
+@pytest.mark.parametrize("held", [{"status": "failed"}, {"has_clips": False}])
 def test_what_has_no_text_has_no_summaries_to_write(held: dict[str, Any]) -> None:
     """Such a file is as it should be, whatever is said about summaries."""
     config = load_config("embedded", None, ["summary.asset_sentences=2"])

@@ -4,26 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from jobs.plan import Known
 from jobs.vanished import Vanished, check_prune, find_vanished
 from operators.discover import Discovery, Unlisted, discover
 from schemas import ids
 from schemas.config import Config, ConfigError, load_config
 
 
-def held(*paths: Path) -> dict[str, Known]:
-    """The lake's assets."""
+def held(*paths: Path) -> dict[str, str]:
+    """The lake's assets, by id."""
     uris = [f"file://{path}" for path in paths]
-    return {
-        ids.asset_id(uri): Known(uri, "image", "f", "v", "p", "k", "s", "ok", "c", "", "r", 1, "", False)
-        for uri in uris
-    }
+    return {ids.asset_id(uri): uri for uri in uris}
 
 
-def gone(sources: list[str], known: dict[str, Known]) -> list[str]:
+def gone(sources: list[str], known: dict[str, str]) -> list[str]:
     """Names of vanished files."""
-    found = find_vanished(sources, discover(sources), known)
-    return sorted(Path(known[asset_id].uri).name for asset_id in found.asset_ids)
+    found = find_vanished(sources, discover(sources), known.items())
+    return sorted(Path(known[asset_id]).name for asset_id in found.asset_ids)
 
 
 @pytest.fixture
@@ -70,8 +66,8 @@ def test_folder_that_cannot_be_listed_keeps_its_assets(folder: Path) -> None:
     known = held(folder / "locked" / "x.png", folder / "y.png")
     discovery = Discovery([], [], [Unlisted(f"file://{folder}/locked", "Cannot list the folder.")])
 
-    found = find_vanished([str(folder)], discovery, known)
-    assert [Path(known[item].uri).name for item in found.asset_ids] == ["y.png"]
+    found = find_vanished([str(folder)], discovery, known.items())
+    assert [Path(known[item]).name for item in found.asset_ids] == ["y.png"]
     assert found.below == 2
 
 
