@@ -20,6 +20,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 from benchmarks.slides import make_slide_video, slide
+from operators.child_kinds import DECODER_MODULES
 from operators.decode import Decode, decode_units
 from operators.discover import discover
 from operators.isolate import Bounds, shared_sandbox
@@ -27,7 +28,7 @@ from operators.ocr import Ocr
 from operators.ocr_engine import OcrEngine, Pixels
 from operators.ocr_engines import load_engine
 from operators.ocr_isolated import IsolatedEngine, isolated_engine
-from operators.probe import SANDBOX_MODULES, Probe
+from operators.probe import Probe
 from schemas.config import Config, load_config
 
 _TICKS_PER_SECOND = 100
@@ -108,7 +109,7 @@ def decoding(path: Path, config: Config) -> tuple[Way, Way]:
 
 def decoder_pid(config: Config) -> int | None:
     """Process of the child that decodes."""
-    return shared_sandbox(Bounds.of(config.limits), SANDBOX_MODULES).pid
+    return shared_sandbox(Bounds.of(config.limits), DECODER_MODULES).pid
 
 
 def reading(here: OcrEngine, there: IsolatedEngine, pictures: list[Pixels]) -> tuple[Way, Way]:

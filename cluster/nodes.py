@@ -120,6 +120,10 @@ def has_room(nodes: Iterable[Node], share: Share) -> bool:
 
 def cluster_nodes() -> list[Node]:
     """List the nodes of the cluster that live, with all they have."""
+    from cluster.here import node_here
+
+    if (here := node_here()) is not None:
+        return [here]
     import ray  # slow, and the arithmetic needs none of it
 
     found = ray.nodes()  # type: ignore[no-untyped-call] # Ray has no types here

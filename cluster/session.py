@@ -13,6 +13,7 @@ from ray.data import DataContext
 from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
+from cluster.gone import ClusterGone
 from cluster.loopback import LOOPBACK, on_loopback
 from schemas.config import Config, ConfigError
 
@@ -28,14 +29,6 @@ minutes, which one worker would recognise alone, and hand on late, while others 
 
 _ADDRESS = "RAY_ADDRESS"
 """Environment variable that names a cluster, as Ray itself reads it; set in every job of a cluster."""
-
-
-class ClusterGone(Exception):  # noqa: N818 - it says what happened to the cluster
-    """The cluster can no longer be worked with, nor be left in the usual way.
-
-    Once a raylet is dead or an executor is stuck, `ray.shutdown` may end this very process from
-    C++ (seen with 2.60), so it is not called; `leave_abruptly` is the way out.
-    """
 
 
 _gone = False

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from cluster.session import ClusterGone, dead_processes
+from cluster.gone import ClusterGone
+from cluster.here import node_here
 
 Item = TypeVar("Item")
 
@@ -96,9 +97,17 @@ def _offer(item: object, waiting: "queue.Queue[object]", stop: threading.Event) 
 
 
 def _check(quiet_seconds: float, stall_seconds: float) -> None:
-    if dead := dead_processes():
+    if dead := _dead_processes():
         msg = f"Ray's {' and '.join(dead)} died."
         raise ClusterLost(msg)
     if quiet_seconds > stall_seconds:
         msg = f"Nothing came out of the pipeline for {quiet_seconds:.0f} s (run.stall_seconds)."
         raise Stalled(msg)
+
+
+def _dead_processes() -> list[str]:
+    if node_here() is not None:
+        return []
+    from cluster.session import dead_processes  # imports Ray
+
+    return dead_processes()

@@ -10,23 +10,20 @@
 Where pictures get vectors, they get them between decode and ocr.
 
 Everything before the driver's fan-in is here, on one screen; what each step does is in
-`operators`, how it meets Ray is in `cluster.stage`.
+`operators`, where it runs is in `cluster.pipeline`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import ray.data
-from ray.data import Dataset
 
 from cluster.nodes import cluster_nodes
+from cluster.pipeline import Pipeline, begin
 from cluster.resources import Workers, holds, plan_workers
 from cluster.shares import share_of
-from cluster.stage import RowTask, add_actors, add_tasks, fan_out
-from cluster.stream import stream
-from cluster.vllm import add_vllm
+from cluster.steps import RowTask
 from operators import read_texts
 from operators.asr import Asr
 from operators.content import HashContent, Hashed
@@ -46,13 +43,15 @@ from operators.unit_store import UnitStore
 from operators.vision_isolated import vision_engine
 from operators.vision_vllm import VllmRows, processor_arguments
 from operators.vlm import Vlm
-from schemas.arrow import to_table
 from schemas.config import Config
 from schemas.embedding_work import AssetTexts, Embedded
 from schemas.media import Listing, Planned
 from schemas.perception import Perception
 from schemas.resources import Operator, Pool
 from schemas.summary_work import AssetGroup, Doubted, LookedGroup, Sources, Summarised
+
+if TYPE_CHECKING:
+    from cluster.ray_pipeline import RayPipeline
 
 _LISTINGS_PER_BLOCK = 16
 """Files probed by one task: enough to pay for its start, few enough to spread over cores."""
@@ -75,15 +74,14 @@ def perceive(
     workers = plan_workers(config, cluster_nodes())
     probe = RowTask(partial(Probe, config, store), Listing, Planned)
     decode = RowTask(partial(Recall, config, store), Planned, Perception)
-    dataset: Dataset = ray.data.from_arrow(_blocks(listings))
-    dataset = add_tasks(dataset, probe, share_of(config, "probe"))
-    dataset = fan_out(dataset, share_of(config, "probe"))
-    dataset = add_tasks(dataset, decode, share_of(config, "decode"))
+    pipeline = begin(Listing, _blocks(listings))
+    pipeline = pipeline.tasks(probe, share_of(config, "probe"))
+    pipeline = pipeline.spread(share_of(config, "probe"))
+    pipeline = pipeline.tasks(decode, share_of(config, "decode"))
     if careful:
-        dataset = fan_out(dataset, share_of(config, "decode"))
+        pipeline = pipeline.spread(share_of(config, "decode"))
     if config.embedding.embeds_frames:
-        dataset = add_actors(
-            dataset,
+        pipeline = pipeline.actors(
             partial(EmbedFrames, config),
             Perception,
             Perception,
@@ -92,8 +90,7 @@ def perceive(
             in_flight=1 if careful else 2,
             work="pictures",
         )
-    dataset = add_actors(
-        dataset,
+    pipeline = pipeline.actors(
         # Files that were planned before are mostly recalled; the engine is loaded if they are not.
         partial(Ocr, config, warm=any(listing.known_plan is None for listing in listings)),
         Perception,
@@ -104,8 +101,7 @@ def perceive(
         work="pictures",
     )
     if config.speech.listens:
-        dataset = add_actors(
-            dataset,
+        pipeline = pipeline.actors(
             partial(Asr, config),
             Perception,
             Perception,
@@ -115,15 +111,17 @@ def perceive(
             work="pieces",
             batch_rows=None if careful else _rows_per_call(config),
         )
-    yield from _stream(dataset, config, ("probe", "decode"), workers, ("ocr", "speech", "embedding"))
+    yield from _stream(pipeline, config, ("probe", "decode"), workers, ("ocr", "speech", "embedding"))
 
 
 def _rows_per_call(config: Config) -> int:
     """Decide how many units of sound are recognised in one call: two batches or more of pieces.
 
-    More would let batches be more alike in length, and let finished words wait longer.
+    More would let batches be more alike in length, and let finished words wait longer. A GPU has large
+    batches and is soon through: of long recordings, sixteen batches leave 4 % of padding, four 17 %.
     """
-    return max(1, config.resources.pieces_per_batch() // 2)
+    size = config.resources.pieces_per_batch()
+    return max(1, 3 * size // 2 if config.resources.speech_gpus else size // 2)
 
 
 def survey(listings: Sequence[Listing], config: Config, store: UnitStore) -> Iterator[pa.Table]:
@@ -134,10 +132,10 @@ def survey(listings: Sequence[Listing], config: Config, store: UnitStore) -> Ite
         config: Of the run.
         store: What was perceived of them.
     """
-    dataset: Dataset = ray.data.from_arrow(_blocks(listings))
+    pipeline = begin(Listing, _blocks(listings))
     task = RowTask(partial(Survey, config, store), Listing, Planned)
-    dataset = add_tasks(dataset, task, share_of(config, "probe"))
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    pipeline = pipeline.tasks(task, share_of(config, "probe"))
+    yield from pipeline.stream()
 
 
 def caption(
@@ -153,10 +151,10 @@ def caption(
         store: What was perceived of them.
         careful: Whether to hand out one look at a time.
     """
-    dataset: Dataset = ray.data.from_arrow(_blocks(listings))
+    pipeline = begin(Listing, _blocks(listings))
     task = RowTask(partial(Survey, config, store), Listing, Planned)
-    dataset = add_tasks(dataset, task, share_of(config, "probe"))
-    yield from _shown(dataset, config, store, careful=careful)
+    pipeline = pipeline.tasks(task, share_of(config, "probe"))
+    yield from _shown(pipeline, config, store, careful=careful)
 
 
 def look_closer(
@@ -171,40 +169,39 @@ def look_closer(
         store: What was perceived of them.
         careful: Whether to hand out one look at a time.
     """
-    dataset = _planned_closer(groups, lake, config, store)
-    yield from _shown(dataset, config, store, careful=careful)
+    pipeline = _planned_closer(groups, lake, config, store)
+    yield from _shown(pipeline, config, store, careful=careful)
 
 
 def survey_closer(
     groups: Sequence[AssetGroup], lake: Lake, config: Config, store: UnitStore
 ) -> Iterator[pa.Table]:
     """Plan the same and show nothing; yield tables of `Planned` rows."""
-    dataset = _planned_closer(groups, lake, config, store)
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    pipeline = _planned_closer(groups, lake, config, store)
+    yield from pipeline.stream()
 
 
-def _planned_closer(groups: Sequence[AssetGroup], lake: Lake, config: Config, store: UnitStore) -> Dataset:
-    dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
+def _planned_closer(groups: Sequence[AssetGroup], lake: Lake, config: Config, store: UnitStore) -> Pipeline:
+    pipeline = begin(AssetGroup, [[group] for group in groups])
     read = ReadStored(lake, stored_files(lake))
     task = RowTask(partial(PlanCloserLook, config, store, read), AssetGroup, Planned)
-    return add_tasks(dataset, task, share_of(config, "probe"))
+    return pipeline.tasks(task, share_of(config, "probe"))
 
 
-def _shown(dataset: Dataset, config: Config, store: UnitStore, *, careful: bool) -> Iterator[pa.Table]:
+def _shown(pipeline: Pipeline, config: Config, store: UnitStore, *, careful: bool) -> Iterator[pa.Table]:
     """Decode what is planned and show it to the model, or recall it."""
-    dataset = fan_out(dataset, share_of(config, "probe"))
+    pipeline = pipeline.spread(share_of(config, "probe"))
     decode = RowTask(partial(Recall, config, store), Planned, Perception)
-    dataset = add_tasks(dataset, decode, share_of(config, "decode"))
+    pipeline = pipeline.tasks(decode, share_of(config, "decode"))
     if careful:
-        dataset = fan_out(dataset, share_of(config, "decode"))
+        pipeline = pipeline.spread(share_of(config, "decode"))
     planned = plan_workers(config, cluster_nodes())
     workers = _pool(config, planned, "vision")
     if config.vision.engine == "vllm":
         arguments = processor_arguments(config, workers=workers[0], careful=careful)
-        dataset = add_vllm(dataset, arguments, VllmRows(config), cpus=config.resources.decode_cpus)
+        pipeline = _on_ray(pipeline).vllm(arguments, VllmRows(config), cpus=config.resources.decode_cpus)
     else:
-        dataset = add_actors(
-            dataset,
+        pipeline = pipeline.actors(
             partial(_vlm, config, workers[1]),
             Perception,
             Perception,
@@ -214,7 +211,7 @@ def _shown(dataset: Dataset, config: Config, store: UnitStore, *, careful: bool)
             work="shown",
             batch_rows=None if careful else looks_per_call(config),
         )
-    yield from _stream(dataset, config, ("probe", "decode"), planned, ("vision",))
+    yield from _stream(pipeline, config, ("probe", "decode"), planned, ("vision",))
 
 
 def looks_per_call(config: Config) -> int:
@@ -246,10 +243,10 @@ def summarise(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: 
         run_id: Of the run.
     """
     workers = plan_workers(config, cluster_nodes())
-    dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
+    pipeline = begin(AssetGroup, [[group] for group in groups])
     read = RowTask(partial(ReadSources, lake, files_of(lake)), AssetGroup, Sources)
     write = partial(Summariser, config, run_id, workers=_pool(config, workers, "summary")[1])
-    yield from _written(dataset, read, write, config, workers)
+    yield from _written(pipeline, read, write, config, workers)
 
 
 def mend(groups: Sequence[LookedGroup], lake: Lake, config: Config, run_id: str) -> Iterator[pa.Table]:
@@ -262,23 +259,22 @@ def mend(groups: Sequence[LookedGroup], lake: Lake, config: Config, run_id: str)
         run_id: Of the run.
     """
     workers = plan_workers(config, cluster_nodes())
-    dataset: Dataset = ray.data.from_arrow([to_table(LookedGroup, [group]) for group in groups])
+    pipeline = begin(LookedGroup, [[group] for group in groups])
     read = RowTask(partial(ReadDoubted, lake, stored_files(lake)), LookedGroup, Doubted)
     write = partial(MendSummaries, config, run_id, workers=_pool(config, workers, "summary")[1])
-    yield from _written(dataset, read, write, config, workers)
+    yield from _written(pipeline, read, write, config, workers)
 
 
 def _written(
-    dataset: Dataset,
+    pipeline: Pipeline,
     read: RowTask[Any, Any],
     write: Callable[[], Callable[[list[Any]], list[Summarised]]],
     config: Config,
     workers: Workers,
 ) -> Iterator[pa.Table]:
     """Read assets from the lake and have their summaries written."""
-    dataset = add_tasks(dataset, read, share_of(config, "probe"))
-    dataset = add_actors(
-        dataset,
+    pipeline = pipeline.tasks(read, share_of(config, "probe"))
+    pipeline = pipeline.actors(
         write,
         read.row_out,
         Summarised,
@@ -286,7 +282,7 @@ def _written(
         workers=_pool(config, workers, "summary"),
         in_flight=1,
     )
-    yield from _stream(dataset, config, ("probe",), workers, ("summary",))
+    yield from _stream(pipeline, config, ("probe",), workers, ("summary",))
 
 
 def embed(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: str) -> Iterator[pa.Table]:
@@ -300,12 +296,11 @@ def embed(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: str)
     """
     planned = plan_workers(config, cluster_nodes())
     workers = _pool(config, planned, "embedding")
-    dataset: Dataset = ray.data.from_arrow([to_table(AssetGroup, [group]) for group in groups])
+    pipeline = begin(AssetGroup, [[group] for group in groups])
     files = {name: lake.files(name) for name in read_texts.TABLES}
     read = RowTask(partial(read_texts.ReadTexts, lake, files), AssetGroup, AssetTexts)
-    dataset = add_tasks(dataset, read, share_of(config, "probe"))
-    dataset = add_actors(
-        dataset,
+    pipeline = pipeline.tasks(read, share_of(config, "probe"))
+    pipeline = pipeline.actors(
         partial(EmbedTexts, config, run_id, workers[1]),
         AssetTexts,
         Embedded,
@@ -313,21 +308,29 @@ def embed(groups: Sequence[AssetGroup], lake: Lake, config: Config, run_id: str)
         workers=workers,
         in_flight=1,
     )
-    yield from _stream(dataset, config, ("probe",), planned, ("embedding",))
+    yield from _stream(pipeline, config, ("probe",), planned, ("embedding",))
 
 
 def hash_contents(listings: Sequence[Listing], config: Config) -> Iterator[pa.Table]:
     """Hash files on the cluster; yield tables of `Hashed` rows. Files that cannot be read are left out."""
-    dataset: Dataset = ray.data.from_arrow(_blocks(listings))
+    pipeline = begin(Listing, _blocks(listings))
     hasher = RowTask(partial(HashContent, config.store.storage_options), Listing, Hashed)
-    dataset = add_tasks(dataset, hasher, share_of(config, "probe"))
-    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+    pipeline = pipeline.tasks(hasher, share_of(config, "probe"))
+    yield from pipeline.stream()
 
 
-def _blocks(listings: Sequence[Listing]) -> list[pa.Table]:
+def _blocks(listings: Sequence[Listing]) -> list[Sequence[Listing]]:
     cores = sum(node.cpus for node in cluster_nodes())
     rows = max(1, min(_LISTINGS_PER_BLOCK, int(len(listings) / (cores * 4))))
-    return [to_table(Listing, listings[at : at + rows]) for at in range(0, len(listings), rows)]
+    return [listings[at : at + rows] for at in range(0, len(listings), rows)]
+
+
+def _on_ray(pipeline: Pipeline) -> "RayPipeline":
+    """Say that a pipeline runs on Ray, which `cluster.executor` sees to where vLLM is wanted."""
+    from cluster.ray_pipeline import RayPipeline
+
+    assert isinstance(pipeline, RayPipeline)
+    return pipeline
 
 
 def _pool(config: Config, workers: Workers, pool: Pool) -> tuple[int, int]:
@@ -337,8 +340,8 @@ def _pool(config: Config, workers: Workers, pool: Pool) -> tuple[int, int]:
 
 
 def _stream(
-    dataset: Dataset, config: Config, tasks: Sequence[Operator], workers: Workers, pools: Sequence[Pool]
+    pipeline: Pipeline, config: Config, tasks: Sequence[Operator], workers: Workers, pools: Sequence[Pool]
 ) -> Iterator[pa.Table]:
     """Yield what comes out for as long as the nodes that live can hold the workers of these pools."""
     held: dict[Pool, int] = {pool: count for pool in pools if (count := getattr(workers, pool))}
-    return stream(dataset, lambda nodes: holds(config, nodes, tasks, held))
+    return pipeline.stream(lambda nodes: holds(config, nodes, tasks, held))

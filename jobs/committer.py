@@ -14,13 +14,13 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import ray
-from ray.exceptions import RayError
 
+from cluster.executor import Call, call_beside
 from operators.commit import commit
 from operators.compose import Composed, compose, compose_failed
 from operators.fan_in import Complete
@@ -46,6 +46,7 @@ from schemas.tables import CHILDREN, AssetRow, CostRow, DecisionRow, PlanRow
 _GROUP_UNITS = 256
 """Units composed by one task: some megabytes of text, some hundred milliseconds of work."""
 
+_IDLE_SECONDS = 0.5
 _QUEUE_ITEMS = 512
 _TASKS_IN_FLIGHT = 4
 
@@ -114,15 +115,11 @@ def _compose_one(perceptions: list[Perception], group: Group) -> Composed:
         return compose_failed(perceptions, failure, config, run_id=run_id, at=at, write_id=write_id)
 
 
-# Text work beside the pipeline: asking for no CPU, it can never wait for the actors to end.
-_compose_task = ray.remote(num_cpus=0, max_retries=2)(compose_and_write)
-
-
 @dataclass(frozen=True, slots=True)
 class _Composing:
     """A group under way: the task, and what it was given, should the cluster be lost."""
 
-    task: "ray.ObjectRef[Written] | None"
+    task: Call[Written] | None
     group: Group
 
 
@@ -170,6 +167,8 @@ class Committer:
         self._cluster_is_gone = False
         self._written: list[Written] = []
         self._committed_at = time.monotonic()
+        self._is_visible = False
+        """Whether anything of this run can be seen in the lake."""
 
     def __enter__(self) -> "Committer":
         """Start the thread."""
@@ -248,16 +247,18 @@ class Committer:
                 self._commit()
 
     def _next(self) -> tuple[list[Complete], "threading.Event | str | None"]:
-        """Take assets until there are enough units, or none has come for half a second.
+        """Take assets until there are enough units, none has come for half a second, or it is time.
 
-        Units on the way are put aside. The sign says how to go on: null is the end, an event
+        The first is not kept waiting for others: people see that the run gives something, however large the
+        corpus. Units on the way are put aside. The sign says how to go on: null is the end, an event
         wants to be set when all is committed.
         """
         group: list[Complete] = []
         units = 0
-        while units < _GROUP_UNITS:
+        until = time.monotonic() + (self.config.store.commit_seconds / 4 if self._is_visible else 0)
+        while units < _GROUP_UNITS and not (group and time.monotonic() >= until):
             try:
-                item = self._queue.get(timeout=0.5)
+                item = self._queue.get(timeout=_IDLE_SECONDS)
             except queue.Empty:
                 break
             if isinstance(item, pa.Table):
@@ -277,7 +278,7 @@ class Committer:
         named = {item.asset.asset_id for item in complete}
         decisions = {key: value for key, value in self._decisions.items() if key in named}
         group = Group(rows, self.config, self.run_id, datetime.now(UTC), known, self.captioned, decisions)
-        task = None if self._cluster_is_gone else _compose_task.remote(self.lake, group)
+        task = None if self._cluster_is_gone else call_beside(compose_and_write, self.lake, group)
         self._composing.append(_Composing(task, group))
 
     def _collect(self, *, wait: bool) -> None:
@@ -285,7 +286,7 @@ class Committer:
         while self._composing:
             first = self._composing[0]
             task = self._task(first)
-            if not wait and task is not None and not ray.wait([task], timeout=0, fetch_local=True)[0]:
+            if not wait and task is not None and not task.done():
                 return
             self._written.append(self._result(first))
             del self._composing[0]
@@ -295,13 +296,13 @@ class Committer:
         """Wait for a group; where the cluster has lost it, compose it here."""
         try:
             while (task := self._task(composing)) is not None:
-                if ray.wait([task], timeout=1, fetch_local=True)[0]:
-                    return ray.get(task)
-        except (RayError, RuntimeError, ValueError) as error:
+                with suppress(TimeoutError):
+                    return task.result(timeout=1)
+        except Exception as error:  # whatever it says: composing here fails too if it is not the cluster
             print(f"Composing here, because the cluster did not: {error}", file=sys.stderr)
         return compose_and_write(self.lake, composing.group)
 
-    def _task(self, composing: _Composing) -> "ray.ObjectRef[Written] | None":
+    def _task(self, composing: _Composing) -> Call[Written] | None:
         """Return the task while the cluster that has it is there."""
         return None if self._cluster_is_gone else composing.task
 
@@ -314,6 +315,8 @@ class Committer:
         store = self.config.store
         if not self._written and not self._units:
             return False
+        if self._written and not self._is_visible:
+            return True
         count = sum(len(item.assets) for item in self._written)
         return count >= store.commit_assets or time.monotonic() - self._committed_at >= store.commit_seconds
 
@@ -353,6 +356,7 @@ class Committer:
         commit(self.lake, assets, [*costs, *files])
         self._count(assets, [*costs, *files])
         self._units, self._written, self._committed_at = [], [], time.monotonic()
+        self._is_visible = self._is_visible or bool(assets)
         self.on_commit(assets)
 
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -41,7 +42,7 @@ from operators.discover import Discovery
 from operators.embedding_isolated import quiet_seconds
 from operators.fan_in import Complete, FanIn, Header
 from operators.lake import Lake
-from operators.probe import fingerprint
+from operators.language import load_identifier
 from operators.source import local_uri
 from operators.unit_id import perception_id
 from operators.unit_store import open_store
@@ -49,6 +50,7 @@ from schemas import ids
 from schemas.arrow import to_table
 from schemas.config import Config, ConfigError
 from schemas.failure import Failure, Reason, SkipReason, Stage
+from schemas.listings import fingerprint
 from schemas.media import Asset, Listing, Unit, UnitKind
 from schemas.perception import Perception
 from schemas.tables import AssetRow, RunRow, SkipRow
@@ -234,16 +236,27 @@ class _Run:
 
     def _work(self, task: Task, verbose: bool) -> None:
         # Ray is slow to import and needed only when there is something to do.
+        from cluster.executor import call_beside, needs_ray, session
+        from cluster.gone import ClusterGone
         from cluster.nodes import cluster_nodes
         from cluster.resources import plan_workers
-        from cluster.session import ClusterGone, session
-        from jobs.committer import Committer
+        from jobs.first_children import first_children
 
         with ExitStack() as stack:
-            self.progress.say("starting Ray")
+            on_ray = needs_ray(self.config)
+            if on_ray:
+                self.progress.say("starting Ray")
             stack.enter_context(session(self.config, verbose=verbose))
-            plan_workers(self.config, cluster_nodes())  # what does not fit is refused
+            workers = plan_workers(self.config, cluster_nodes())  # what does not fit is refused
             self.progress.say("loading engines")
+            if task.work.todo:
+                if not on_ray:
+                    stack.enter_context(first_children(self.config, workers.ocr))
+                # What is composed first is seen first, and waited for this: 2 to 4 s beside decoders.
+                call_beside(load_identifier)
+            # What composes, and all that a pipeline names, takes a second to import: children do meanwhile.
+            from jobs.committer import Committer
+
             stack.callback(self.observed.disconnect)
             committer = stack.enter_context(
                 Committer(
@@ -442,10 +455,10 @@ class _Run:
         return [row for row in self.skips if (row.asset_id, row.reason, row.mark) not in listed]
 
 
-def _worked(work: Work) -> list[str]:
-    """List the assets that a run answers for: not those that it was asked to leave for another."""
-    listings = (*work.todo, *work.captions, *work.summaries, *work.unchanged)
-    return [ids.asset_id(listing.uri) for listing in listings]
+def _worked(work: Work) -> Iterator[str]:
+    """Yield the assets that a run answers for: not those that it was asked to leave for another."""
+    listings = chain(work.todo, work.captions, work.summaries, work.unchanged)
+    return (ids.asset_id(listing.uri) for listing in listings)
 
 
 def unread(

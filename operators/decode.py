@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from operators.bisect_span import DEADLY, bisect_span, lost_stretch, merge_parts
+from operators.child_kinds import DECODER_MODULES
 from operators.content import stated_etag
 from operators.decode_image import decode_image_frames
 from operators.decode_look import decode_looks
@@ -19,7 +20,6 @@ from operators.decode_pdf import decode_pdf_pages
 from operators.decode_sound import decode_sound
 from operators.decode_video import decode_span
 from operators.isolate import Bounds, Sandbox, shared_sandbox
-from operators.probe import SANDBOX_MODULES
 from operators.retrying import is_transient
 from operators.source import open_source
 from operators.stopwatch import Spent, Stopwatch
@@ -79,7 +79,7 @@ class Decode:
         return self._sandbox().run(decode_units, asset, units, self.config, item_seconds=item_seconds)
 
     def _sandbox(self) -> Sandbox:
-        return shared_sandbox(Bounds.of(self.config.limits), SANDBOX_MODULES)
+        return shared_sandbox(Bounds.of(self.config.limits), DECODER_MODULES)
 
     def _salvage(self, asset: Asset, unit: Unit, error: InputError, watch: Stopwatch) -> Perception:
         """Account for a unit that could not be decoded; of a span, keep what can be."""

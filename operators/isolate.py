@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from operators.channel import Channel, TooLargeError
+from operators.child_kinds import DECODER
 from operators.stopwatch import Spent, fetched_bytes, note_child
 from schemas.config import Limits
 from schemas.failure import InputError, Reason
@@ -35,6 +36,8 @@ START_SECONDS = 60.0
 
 _LEAVING_SECONDS = 10.0
 """For a child that has hung up to end: the system frees its memory first."""
+
+_POLL_SECONDS = 0.01
 
 _ERROR_BYTES = 1 << 20
 """Room for what a child says beside its items."""
@@ -78,7 +81,7 @@ class Sandbox:
     process, however sudden, ends the child.
     """
 
-    def __init__(self, bounds: Bounds, preload: Sequence[str] = (), name: str = "decoder") -> None:
+    def __init__(self, bounds: Bounds, preload: Sequence[str] = (), name: str = DECODER) -> None:
         """Prepare without starting anything.
 
         Args:
@@ -170,9 +173,7 @@ class Sandbox:
 
     def _start(self) -> None:
         try:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                self._child = _spawn(theirs.fileno(), self.bounds.threads)
+            self._child, ours = _take_spare(self.name, self.bounds.threads) or _spawn(self.bounds.threads)
         except OSError as error:
             msg = f"Wanted a process for the {self.name}; the system gives none ({error}). Run fewer at once."
             raise InputError(Reason.INTERNAL, msg, transient=True) from error
@@ -207,15 +208,18 @@ class Sandbox:
 
     def _reap(self, child: "subprocess.Popen[bytes]", wait_seconds: float | None = None) -> int | None:
         """Wait for the end of the child and count the CPU time that it had no more occasion to tell of."""
-        if child.returncode is not None:
-            return child.returncode
-        before = _ended_seconds()
-        try:
-            code = child.wait(wait_seconds)
-        except subprocess.TimeoutExpired:  # it closed its side and stayed
-            return None
-        note_child(_ended_seconds() - before - self._cpu_seconds)
-        return code
+        if child.returncode is None:
+            try:
+                # The system keeps what a process has used until somebody has waited for it: other threads may
+                # be waiting for children of theirs, so the sum of all that have ended would not do.
+                status, used = _wait(child.pid, wait_seconds)
+            except TimeoutError:  # it closed its side and stayed
+                return None
+            except ChildProcessError:  # somebody else has waited for it
+                return child.wait()
+            child.returncode = os.waitstatus_to_exitcode(status)
+            note_child(used - self._cpu_seconds)
+        return child.returncode
 
     def _obituary(self, cpu_seconds: float) -> InputError:
         """Say how the child died."""
@@ -240,10 +244,27 @@ class Sandbox:
         return InputError(Reason.CRASHED, msg)
 
 
-def _ended_seconds() -> float:
-    """Return the CPU time of all children of this process that have ended and were waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _wait(pid: int, wait_seconds: float | None) -> tuple[int, float]:
+    """Wait for a child of this process to end.
+
+    Args:
+        pid: The child, which nobody else waits for.
+        wait_seconds: How long at most; null waits for ever.
+
+    Returns:
+        Its status, as of `os.wait`, and the CPU time that it used.
+
+    Raises:
+        TimeoutError: It has not ended.
+    """
+    until = math.inf if wait_seconds is None else time.monotonic() + wait_seconds
+    while True:
+        ended, status, used = os.wait4(pid, 0 if wait_seconds is None else os.WNOHANG)
+        if ended:
+            return status, used.ru_utime + used.ru_stime
+        if time.monotonic() >= until:
+            raise TimeoutError
+        time.sleep(_POLL_SECONDS)
 
 
 def _too_large(name: str, limit_bytes: int) -> InputError:
@@ -261,6 +282,7 @@ def _new_spawner() -> ThreadPoolExecutor:
 def _renew_spawner() -> None:
     global _SPAWNER
     _SPAWNER = _new_spawner()
+    _SPARES.clear()
 
 
 # Linux ends a child with the *thread* that started it, so all are started by one that lives as
@@ -269,21 +291,69 @@ _SPAWNER = _new_spawner()
 os.register_at_fork(after_in_child=_renew_spawner)
 
 
-def _spawn(descriptor: int, threads: int) -> "subprocess.Popen[bytes]":
-    """Start a child that speaks through a socket."""
+_Spawned = tuple["subprocess.Popen[bytes]", socket.socket]
+"""A child, and our end of the socket through which it speaks."""
+
+
+def _spawn(threads: int, modules: Sequence[str] = ()) -> _Spawned:
+    """Start a child; it imports modules while it waits to be told what it is for."""
     libraries = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = os.environ | dict.fromkeys(libraries, str(threads))
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    return _SPAWNER.submit(
-        subprocess.Popen,
-        # -P: not from the current folder, in which anything may lie.
-        [sys.executable, "-P", "-m", "operators.isolate", str(descriptor)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=[descriptor],
-        env=environment,
-    ).result()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = _SPAWNER.submit(
+            subprocess.Popen,
+            # -P: not from the current folder, in which anything may lie.
+            [sys.executable, "-P", "-m", "operators.isolate", str(theirs.fileno()), *modules],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env=environment,
+        ).result()
+    return child, ours
+
+
+_SPARES: dict[tuple[str, int], list[_Spawned]] = {}
+"""Children that nobody has asked for yet, by name and threads."""
+
+
+@contextlib.contextmanager
+def spare_children(name: str, modules: Sequence[str], count: int, threads: int = 1) -> Iterator[None]:
+    """Have children ready for the next sandboxes of a name, and end those that are left.
+
+    They import while this process does: on two cores a second of a short run.
+
+    Args:
+        name: Of the sandboxes.
+        modules: What the children will need; a module that fails to import says so when it is used.
+        count: How many.
+        threads: Of each numeric library, as in the bounds of the sandboxes.
+    """
+    kept = _SPARES.setdefault((name, threads), [])
+    try:
+        with contextlib.suppress(OSError):  # the system gives no process: who needs one will say so
+            kept.extend(_spawn(threads, modules) for _ in range(count))
+        yield
+    finally:
+        while (spare := _take_spare(name, threads)) is not None:
+            child, ours = spare
+            ours.close()
+            child.kill()
+            child.wait()
+
+
+def _take_spare(name: str, threads: int) -> _Spawned | None:
+    kept = _SPARES.get((name, threads), [])
+    while True:
+        try:
+            child, ours = kept.pop()
+        except IndexError:  # another thread may have taken the last
+            return None
+        if child.poll() is None:
+            return child, ours
+        ours.close()
 
 
 def _answer(channel: Channel, bounds: Bounds, name: str) -> None:
@@ -370,9 +440,12 @@ def _bind_to_parent() -> None:
 
 
 def main() -> None:
-    """Run as the child: `python -m operators.isolate DESCRIPTOR`."""
+    """Run as the child: `python -m operators.isolate DESCRIPTOR [MODULE...]`."""
     _bind_to_parent()
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    for module in sys.argv[2:]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     bounds, preload, name = channel.receive()
     for module in preload:
         importlib.import_module(module)

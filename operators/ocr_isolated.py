@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from operators.child_kinds import RECOGNISER
 from operators.engine_child import EngineChild
 from operators.isolate import Bounds
 from operators.ocr_engine import OcrEngine, Pixels
@@ -25,7 +26,7 @@ class IsolatedEngine(EngineChild):
             load: Loads the engine; importable by name.
             args: Its arguments, which can be hashed and pickled.
         """
-        super().__init__("recogniser of text", bounds, load, *args)
+        super().__init__(RECOGNISER, bounds, load, *args)
         self.name = name
         self.revision = revision
 

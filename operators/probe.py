@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from operators import probe_document, probe_video
+from operators.child_kinds import DECODER_MODULES
 from operators.content import stated_etag, stated_hash
 from operators.isolate import Bounds, shared_sandbox
 from operators.retrying import with_retries
@@ -22,24 +23,8 @@ from operators.unit_store import UnitStore
 from schemas import ids
 from schemas.config import Config, Limits
 from schemas.failure import Failure, InputError, Reason, SkipReason, Stage
-from schemas.media import Asset, Kind, Listing, Planned, Sidecar, Unit, UnitKind
-
-SANDBOX_MODULES = (
-    "operators.probe_video",
-    "operators.decode_video",
-    "operators.subtitles",
-    "operators.probe_document",
-    "operators.decode_pdf",
-    "operators.decode_image",
-    "operators.decode_sound",
-)
-"""What the decoding child imports before its memory is limited."""
-
-
-def fingerprint(listing: Listing) -> str:
-    """Identify a listed file and its sidecars without reading them."""
-    files: list[Listing | Sidecar] = [listing, *listing.sidecars]
-    return ids.fingerprint((file.uri, file.size_bytes, file.modified_ns, file.etag) for file in files)
+from schemas.listings import fingerprint
+from schemas.media import Asset, Kind, Listing, Planned, Unit, UnitKind
 
 
 class Probe:
@@ -186,7 +171,7 @@ class Probe:
 
     def _plan_kind(self, asset: Asset, sniffed: Sniffed) -> list[Planned]:
         limits = self.config.limits
-        sandbox = shared_sandbox(Bounds.of(limits), SANDBOX_MODULES)
+        sandbox = shared_sandbox(Bounds.of(limits), DECODER_MODULES)
         options = self.config.store.storage_options
         if sniffed.kind in (Kind.VIDEO, Kind.AUDIO):
             (media,) = sandbox.run(_probe_media, asset, sniffed.container, limits, options)

@@ -32,6 +32,10 @@ class Sampling(Section):
     """`distinct` samples evenly and drops near-duplicates; `interval` keeps every sample;
     `keyframes` takes the coded key frames (cheapest, blind between them); `scenes` takes one
     frame for each scene found by content change."""
+    decode: Literal["least", "all"] = "least"
+    """`least` leaves out samples before which only pictures were coded that are no larger than others
+    of this video in which not one pixel changed; `all` decodes them too, several times slower on still
+    slides, and so also reports damage in pictures that show nothing new. Else both give the same rows."""
     interval_seconds: float = Field(1.0, gt=0, le=3600)
     """Distance of samples. Smaller finds text that is shown more briefly, and costs decoding
     and comparing in proportion."""
@@ -343,8 +347,11 @@ class Run(Section):
     """Also ingest files and folders whose name begins with a dot."""
     address: str | None = None
     """Ray cluster to use (`auto` or `ray://…`); null starts one on this machine."""
+    executor: Literal["auto", "ray", "threads"] = "auto"
+    """Where the steps run: on a Ray cluster, or in threads of this process, which start at once and copy
+    less. `auto` takes threads where this machine is the whole cluster and has at most 8 cores."""
     cpus: int | None = Field(None, ge=1)
-    """Cores of a cluster started here; null takes all."""
+    """Cores of this machine to use, where no other is; null takes all."""
     wait_seconds: float = Field(0.0, ge=0)
     """How long to wait for another run on the same lake before giving up."""
     stall_seconds: float = Field(900.0, gt=0)

@@ -4,7 +4,8 @@
 
 A generated corpus is ingested once undisturbed. Then, again and again, an ingest of it into
 another lake is started, and something of it is killed by SIGKILL: the command itself, a worker,
-a raylet, the cluster's store, a decoding child. The same command follows, until the lake is
+a raylet, the cluster's store, a decoding child. Runs that are killed work on Ray or in threads; the
+undisturbed one works in the other way. The same command follows, until the lake is
 complete; then another lake is begun. All the while a reader polls the views and counts torn
 assets. At the end each lake must hold the rows of the undisturbed one, and no unit that was
 durable when its run died may have been computed again.
@@ -70,6 +71,8 @@ class Place:
 
     root: Path
     corpus: Path
+    executor: str
+    """Where its runs do their work."""
 
     @property
     def lake(self) -> Path:
@@ -88,6 +91,7 @@ class Place:
             "--lake", str(self.lake), "--set", f"store.commit_seconds={COMMIT_SECONDS}",
             "--set", "sampling.span_seconds=4", "--set", "sampling.clip_seconds=4",
             "--set", "documents.pages_per_task=2", "--set", "run.cpus=2",
+            "--set", f"run.executor={self.executor}",
         ]  # fmt: skip
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -214,8 +218,11 @@ def _kind(pid: int) -> str | None:
     return None
 
 
-VICTIMS = (*("driver",) * 3, *("worker",) * 4, *("raylet",) * 2, "child", "gcs_server")
-"""How often each is chosen. Of a run that is starting only the driver is: without the others Ray
+VICTIMS = {
+    "ray": (*("driver",) * 3, *("worker",) * 4, *("raylet",) * 2, "child", "gcs_server"),
+    "threads": ("driver", "driver", "child"),
+}
+"""How often each is chosen, by executor. Of a run that is starting only the driver is: without the others Ray
 waits for a minute before it says so."""
 
 
@@ -288,13 +295,14 @@ def _kill(driver: int, wanted: str, draw: random.Random) -> str | None:
 
 
 def run_kills(
-    root: Path, kills: int, seed: int, *, scale: int = 1, victims: Sequence[str] = VICTIMS
+    root: Path, kills: int, seed: int, *, executor: str, scale: int = 1, victims: Sequence[str] | None = None
 ) -> tuple[Tally, Reader, list[str]]:
     """Kill so many times; return what happened, what the reader saw, and tables that differ."""
+    victims = victims or VICTIMS[executor]
     draw, tally = random.Random(seed), Tally()  # noqa: S311 - to be repeated, not to be secret
     corpus = root / "corpus"
     make_corpus(corpus, scale)
-    calm = Place(root / "calm", corpus)
+    calm = Place(root / "calm", corpus, "ray" if executor == "threads" else "threads")
     calm.root.mkdir()
     assert calm.start().wait(_RUN_SECONDS) == 3, (calm.root / "log.txt").read_text()[-3000:]
     expected = rows(calm.lake)
@@ -304,7 +312,7 @@ def run_kills(
     differences: list[str] = []
     while sum(tally.kills.values()) < kills:
         tally.lakes += 1
-        place = Place(root / f"lake-{tally.lakes}", corpus)
+        place = Place(root / f"lake-{tally.lakes}", corpus, executor)
         place.root.mkdir()
         reader.lake = place.lake
         _until_complete(place, draw, victims, tally, kills)
@@ -369,9 +377,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scale", type=int, default=1)
+    parser.add_argument("--executor", choices=sorted(VICTIMS), default="ray")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        tally, reader, differences = run_kills(Path(folder), given.kills, given.seed, scale=given.scale)
+        tally, reader, differences = run_kills(
+            Path(folder), given.kills, given.seed, executor=given.executor, scale=given.scale
+        )
     stuck = [end for end in tally.ends if end.startswith("stuck")]
     sys.exit(bool(reader.torn or differences or tally.durable_again or stuck))
 

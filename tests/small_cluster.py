@@ -23,7 +23,8 @@ from ray.cluster_utils import Cluster
 import cluster.stream
 from cluster.nodes import Node, Share, cluster_nodes, place
 from cluster.session import session
-from cluster.stage import RowTask, add_actors, add_tasks
+from cluster.stage import add_actors, add_tasks
+from cluster.steps import RowTask
 from cluster.stream import stream
 from schemas.arrow import from_table, to_table
 from schemas.config import Config

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from operators.isolate import Bounds, Sandbox
+from operators import isolate
+from operators.isolate import Bounds, Sandbox, spare_children
 from schemas.config import Limits
 from schemas.failure import InputError, Reason
 
@@ -341,6 +342,52 @@ def test_a_system_without_room_for_a_process_is_not_the_fault_of_the_file(
             list(sandbox.run(count, 1))
     assert (caught.value.reason, caught.value.transient) == (Reason.INTERNAL, True)
     assert len(list(sandbox.run(count, 2))) == 3
+
+
+def imported(module: str) -> Iterator[bool]:
+    """Tell whether the child has a module already."""
+    yield module in sys.modules
+
+
+def test_a_spare_child_serves_the_next_sandbox_of_its_name() -> None:
+    """It has imported what it was told; other names get children of their own, and what is left ends."""
+    with spare_children("reader", ["colorsys"], 2), spare_children("other", [], 1):
+        spares = [child.pid for child, _ in isolate._SPARES["reader", 1]]
+        reader, stranger = Sandbox(BOUNDS, name="reader"), Sandbox(BOUNDS, name="stranger")
+        busy = Sandbox(replace(BOUNDS, threads=2), name="reader")
+        assert list(reader.run(imported, "colorsys")) == [True]
+        assert list(stranger.run(imported, "colorsys")) == [False]
+        assert list(busy.run(imported, "colorsys")) == [False]
+        assert reader.pid in spares
+        assert not {stranger.pid, busy.pid} & set(spares)
+        left = [pid for pid in spares if pid != reader.pid]
+        assert [is_alive(pid) for pid in left] == [True]
+    assert not any(is_alive(pid) for pid in left)
+    assert reader.is_running
+    for sandbox in (reader, stranger, busy):
+        sandbox.close()
+
+
+def test_a_spare_child_that_has_died_is_passed_over() -> None:
+    """It costs no unit."""
+    with spare_children("reader", [], 1):
+        ((child, _),) = isolate._SPARES["reader", 1]
+        child.kill()
+        child.wait()
+        sandbox = Sandbox(BOUNDS, name="reader")
+        assert list(sandbox.run(count, 2))[1:] == [0, 1]
+        assert sandbox.pid != child.pid
+        sandbox.close()
+
+
+def test_a_spare_child_is_bounded_like_any_other() -> None:
+    """What it has imported early takes nothing from its bounds, and nothing is written."""
+    with spare_children("reader", ["operators.decode_image"], 1):
+        sandbox = Sandbox(BOUNDS, name="reader")
+        with pytest.raises(InputError) as raised:
+            list(sandbox.run(balloon))
+        assert raised.value.reason is Reason.MEMORY
+        sandbox.close()
 
 
 def test_bounds_come_from_the_configuration() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from cluster.nodes import Share
 from cluster.session import session
-from cluster.stage import BatchActor, RowTask, add_actors, add_tasks, fan_out
+from cluster.stage import add_actors, add_tasks, fan_out
+from cluster.steps import BatchActor, RowTask
 from schemas.arrow import from_table, to_table
 from schemas.config import Config
 

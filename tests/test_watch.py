@@ -76,7 +76,7 @@ def test_look_may_end_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dead_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which process is missing stands in the message."""
     monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(watch, "dead_processes", lambda: ["raylet"])
+    monkeypatch.setattr("cluster.session.dead_processes", lambda: ["raylet"])
     forever = threading.Event()
 
     def stuck() -> Iterator[int]:
