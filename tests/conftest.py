@@ -1,4 +1,4 @@
-"""What several test files share: one Ray cluster, and one ingested lake of the examples."""
+"""What several test files share: a Ray cluster, and one ingested lake of the examples."""
 
 import logging
 import os
@@ -33,9 +33,13 @@ settings.load_profile("gloss")
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[None]:
-    """One local cluster of two cores for all tests that need one; starting it takes seconds."""
+    """One local cluster of two cores for all tests of a file.
+
+    Where there is none, a run on a small machine goes through threads, four times as fast here: files whose
+    subject is not Ray do without.
+    """
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
@@ -76,7 +80,7 @@ class Ingested:
 
 
 @pytest.fixture(scope="session")
-def ingested(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     """Ingest a copy of the examples once, through Ray, as a machine without weights of speech does."""
     from jobs.ingest import run_ingest
 
@@ -85,7 +89,7 @@ def ingested(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Ing
     shutil.copytree(EXAMPLES / "corpus", corpus)
     (corpus / "notes.docx").write_bytes(b"PK\x03\x04 not read by this version")
     (corpus / ".hidden.txt").write_text("hidden")
-    config = load_config("embedded", None, ["speech.engine=off"])
+    silent = "speech.engine=off"
     lake = str(root / "lake")
-    code = run_ingest([str(corpus)], lake, config)
-    return Ingested(lake, corpus, config, code)
+    code = run_ingest([str(corpus)], lake, load_config("embedded", None, [silent, "run.executor=ray"]))
+    return Ingested(lake, corpus, load_config("embedded", None, [silent]), code)

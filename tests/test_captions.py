@@ -28,8 +28,6 @@ from tests.pages import drawn_pdf, prose
 
 ROOT = Path(__file__).resolve().parents[1]
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
-
 
 def field(colour: str, size: tuple[int, int] = (320, 180)) -> Any:
     """A picture in one colour, with a little grain."""

@@ -131,7 +131,6 @@ def check_failed(lake: Lake, config: Config) -> None:
     assert done.asset.summary_version == summary_version(config) != text_version(config)
 
 
-@pytest.mark.usefixtures("ray_cluster")
 def test_what_pictures_show_enters_the_summary(tmp_path: Path) -> None:
     """A run that may not look, and one that goes on from there: what is true enters, the rest stays out."""
     painter, lake, corpus = Painter(), tmp_path / "lake", film(tmp_path / "corpus")

@@ -186,12 +186,15 @@ SETTINGS = (
 )  # fmt: skip
 
 
+_PAGES = 80
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, object]]]:
     """A lake whose run was killed when a part of its work was durable, and what it had logged."""
     root = tmp_path_factory.mktemp("killed")
-    # Pages of full size, so that not all of them fit one block.
-    sheets = [drawn_pdf(*(_sheet(number, page) for page in range(7))) for number in range(2)]
+    # So many that when the first are durable the last are not read.
+    sheets = [drawn_pdf(*(_sheet(number, page) for page in range(_PAGES // 2))) for number in range(2)]
     for number, sheet in enumerate(sheets):
         (root / f"sheets-{number}.pdf").write_bytes(sheet)
     lake = root / "lake"
@@ -232,15 +235,15 @@ def test_work_is_paid_once_across_a_kill(
     ((durable,),) = query(lake, kept.format(run=first))
     ((before,),) = query(lake, paid.format(run=first))
     assert isinstance(durable, int)
-    assert 0 < durable < 14
+    assert 0 < durable < _PAGES
     # Costs come first: what is durable was paid.
     assert isinstance(before, int)
-    assert durable <= before <= 14
+    assert durable <= before <= _PAGES
 
     assert run_ingest(sources, lake, load_config(settings=SETTINGS)) == 0
 
     ((second,),) = query(lake, f"SELECT run_id FROM runs WHERE run_id <> '{first}'")
-    assert query(lake, paid.format(run=second)) == [(14 - durable,)]
+    assert query(lake, paid.format(run=second)) == [(_PAGES - durable,)]
     assert query(lake, paid.format(run=first)) == [(before,)]
     # All assets of both runs, and no row of one that is none.
     assert query(lake, "SELECT count(DISTINCT asset_id) FROM costs JOIN assets USING (asset_id)") == [(2,)]

@@ -82,7 +82,7 @@ class Named:
 
 
 @pytest.fixture(scope="module")
-def named(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Named]:
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Named]:
     """Write the files, and ingest their folder through Ray, from a folder of its own."""
     root = tmp_path_factory.mktemp("names")
     corpus = os.fsencode(root) + b"/corpus"

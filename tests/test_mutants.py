@@ -80,7 +80,7 @@ pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
-def night(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     """Ingest the good files alone, then everything into another lake."""
     root = tmp_path_factory.mktemp("night")
     (root / "good").mkdir()

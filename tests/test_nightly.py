@@ -292,7 +292,7 @@ def test_missed_nights_are_told(
     assert "2 runs were due and did not come" in capsys.readouterr().out
 
 
-def test_what_was_missed_is_read_and_nothing_twice(ray_cluster: None, tmp_path: Path) -> None:
+def test_what_was_missed_is_read_and_nothing_twice(tmp_path: Path) -> None:
     """The whole way, by the command line: files that came during missed nights are read by the next run."""
     source, told, lake = tmp_path / "in", tmp_path / "told", Lake(tmp_path / "lake")
     source.mkdir()

@@ -145,7 +145,7 @@ def test_a_submitted_run_is_the_local_run(nodes: RayNodes, store: S3Server, else
         "same/report.pdf", pages.drawn_pdf(_prose("The bridge was opened in 1931."))
     ).rpartition("/")[0]
     local, remote = store.url("same-local"), store.url("same-remote")
-    asked = [source, *settings(*FAST)]
+    asked = [source, *settings(*FAST, "run.executor=ray")]  # by itself a small machine starts no Ray
     here, there = [], []
     for broken in (False, True):
         if broken:
@@ -187,7 +187,7 @@ def test_a_job_outlives_its_terminal_and_can_be_stopped(
         job = watching.stderr.readline().split()[2]
         wait_for(lambda: driver_of(nodes, job) is not None, "driver")
         watching.send_signal(signal.SIGINT)
-        _, said_last = watching.communicate(timeout=60)
+        _, said_last = watching.communicate(timeout=400)
         assert watching.returncode == 130, said_last
         assert f"{job} goes on" in said_last
         assert f"gloss submit --follow {job} --address {nodes.address}" in said_last

@@ -88,7 +88,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lake(ray_cluster: None, sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+def lake(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """What the whole pipeline makes of them."""
     root = tmp_path_factory.mktemp("semantic") / "lake"
     assert run_ingest([str(sources)], str(root), config_of()) == 0

@@ -125,9 +125,7 @@ class Heard:
 
 
 @pytest.fixture(scope="module")
-def heard(
-    ray_cluster: None, corpus: Corpus, ctranslate_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Heard:
+def heard(corpus: Corpus, ctranslate_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Heard:
     """Ingest the corpus with faster-whisper."""
     lake = Lake(tmp_path_factory.mktemp("heard") / "lake")
     code = run_ingest([str(corpus.folder)], lake.uri, config(ctranslate_folder))
@@ -244,9 +242,7 @@ def test_batches_order_and_workers_change_nothing(
     assert utterances(lake) == utterances(heard.lake)
 
 
-def test_transformers_hears_the_same(
-    ray_cluster: None, corpus: Corpus, whisper_folder: Path, tmp_path: Path
-) -> None:
+def test_transformers_hears_the_same(corpus: Corpus, whisper_folder: Path, tmp_path: Path) -> None:
     """The other engine, on the checkpoint as it was trained."""
     folder = tmp_path / "some"
     folder.mkdir()
@@ -261,7 +257,7 @@ def test_transformers_hears_the_same(
 
 
 def test_another_model_hears_again_and_reads_nothing_again(
-    ray_cluster: None, corpus: Corpus, ctranslate_folder: Path, tmp_path: Path
+    corpus: Corpus, ctranslate_folder: Path, tmp_path: Path
 ) -> None:
     """Speech turned on later computes only speech; the same run again computes nothing."""
     folder = tmp_path / "some"
@@ -292,7 +288,7 @@ def _settings(settled: Config) -> list[str]:
 
 
 def test_without_weights_the_run_says_so_and_goes_on(
-    ray_cluster: None, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The embedded profile leaves speech out, loudly; the profile cpu refuses before the first file."""
     folder = tmp_path / "some"
@@ -324,7 +320,7 @@ def test_a_lake_whose_making_was_broken_off_is_completed(tmp_path: Path) -> None
 
 
 def test_a_model_that_cannot_be_read_is_refused_by_name(
-    ray_cluster: None, corpus: Corpus, ctranslate_folder: Path, tmp_path: Path
+    corpus: Corpus, ctranslate_folder: Path, tmp_path: Path
 ) -> None:
     """Weights that are cut off are found before the first file, and no lake is made."""
     broken = tmp_path / "broken-whisper"

@@ -21,8 +21,6 @@ from tests.inventor import Inventor
 from tests.openai_server import Asked, ChatServer, broken, openai_server
 from tests.pages import drawn_pdf, prose
 
-pytestmark = pytest.mark.usefixtures("ray_cluster")
-
 LIMPETS = (
     "In 1912 Marie Lebour counted 4,300 limpets on the rocks of Plymouth. Limpets cling to the stone when "
     "waves break over them. They return to the same scar after every meal. "
@@ -57,7 +55,7 @@ def rows(lake: Path, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def read(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def read(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of two documents, with extractive summaries; tests work on copies."""
     folder = tmp_path_factory.mktemp("read")
     (folder / "corpus").mkdir()
