@@ -30,6 +30,8 @@ _CELL = 4
 """Pixels of a cell's side; a window is 2 by 2 cells, and windows overlap by half."""
 _QUIET = 5
 """No pixel changed by more: nothing readable did. Most samples of a slide end here."""
+_SEEN = 3
+"""Where all pixels changed by less, no window comes near the floor: it is not looked at."""
 _SHARE = 0.10
 """Least var(d) / v of a change. Noise has 0.05 at most where v is large."""
 _RINGING = 0.01
@@ -183,7 +185,7 @@ def _changed_in_plane(old: Plane, new: Plane, floor: float) -> Map | None:
     if int(difference.max()) <= _QUIET:
         return None
     # The mean square bounds the variance from above: elsewhere nothing can have changed.
-    power = _window_mean(_squared(_whole_cells(difference)))
+    power = _power(_whole_cells(difference))
     floor = max(floor, min(3.0 * _typical(power), _FLOOR_CAP))
     suspect = power > floor
     if not suspect.any():
@@ -193,6 +195,30 @@ def _changed_in_plane(old: Plane, new: Plane, floor: float) -> Map | None:
         area = _pixels(rows, old.shape[0]), _pixels(columns, old.shape[1])
         result[rows, columns] |= _changed_windows(_padded(old[area]), _padded(new[area]), floor)
     return result if result.any() else None
+
+
+def _power(difference: Plane) -> Floats:
+    """Return the mean square of windows, or 0 outside the rectangle that holds all differences that matter.
+
+    Under a pointer that moves that is a few per cent of the picture. Where it is half of it or more, what
+    is typical of all windows matters too, and all are looked at.
+    """
+    cells = difference.shape[0] // _CELL, difference.shape[1] // _CELL
+    power = np.zeros((cells[0] - 1, cells[1] - 1), np.float32)
+    rows, columns = (_seen_cells(difference, axis, cells[1 - axis]) for axis in (1, 0))
+    inside = power[rows.start : rows.stop - 1, columns.start : columns.stop - 1]
+    if 2 * inside.size >= power.size:
+        return _window_mean(_squared(difference))
+    height, width = difference.shape
+    inside[:] = _window_mean(_squared(difference[_pixels(rows, height), _pixels(columns, width)]))
+    return power
+
+
+def _seen_cells(difference: Plane, axis: int, count: int) -> slice:
+    """Bound the lines of cells with differences that matter, and those whose windows they share."""
+    # OpenCV's `reduce` takes 5 ms for both sides of 720p, this 0.1 ms.
+    seen = np.flatnonzero(difference.max(axis=axis) >= _SEEN) // _CELL
+    return slice(max(0, int(seen[0]) - 1), min(count, int(seen[-1]) + 2))
 
 
 def _squared(values: Floats | Plane) -> Floats:

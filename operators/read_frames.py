@@ -5,63 +5,30 @@ damaged or missing; a decoder may be told to skip what no look needs. This modul
 that: it yields clean frames in order of presentation and keeps an account of what was lost.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
 
-import av
 import av.error
-from av.codec.context import CodecContext, ThreadType
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from operators.containers import as_input_error, audio_stream, clock_start, only
+from operators.open_decoder import SKIPPING, open_decoder
+from operators.read_account import Account
 from operators.sample import Grid, Needed, Timed
 from schemas.failure import InputError, Reason
 
 Frame = Timed[VideoFrame]
 
-_THREADS = 2
-"""For decoders that skip nothing. The others run in one thread: what skipping saves is what
-a second thread would (120 s of 720p H.264: 1.13 s of one core, or 1.17 s of two), spans are
-decoded side by side anyway, and an error is then that of the packet just given."""
 _STEPS_BACK = (Fraction(0), Fraction(10), Fraction(60))
 """Seconds by which a seek that landed late is tried again earlier; then from the start."""
 _MOST_READ_ERRORS = 50
-_SKIPPING = frozenset({"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"})
-"""Decoders that leave out pictures to which no other refers, when told to."""
-
-
-@dataclass(slots=True)
-class Account:
-    """What happened while reading."""
-
-    packets: int = 0
-    first_packet: Fraction | None = None
-    """Time of the first packet: where reading began."""
-    packet_bytes: int = 0
-    bad: list[Fraction] = field(default_factory=list)
-    """Times of pictures that were damaged or could not be decoded."""
-    disordered: int = 0
-    """Frames left out because their time lies before that of the frame shown before."""
-    keys: list[Fraction] = field(default_factory=list)
-    """Times of key frames read."""
-    ended: bool = False
-    """The end of the file was reached."""
-    ends: dict[int, int] = field(default_factory=dict)
-    """Latest end of a packet of each stream read, in its own time base."""
-    last_frame: Fraction | None = None
-    """When the last frame leaves the screen."""
-    frames: int = 0
-    """Frames decoded that lie in what was asked for."""
-    stopped: Fraction | None = None
-    """Time of the first frame that was not given because there were too many."""
 
 
 class FrameReader:
@@ -96,7 +63,7 @@ class FrameReader:
         sound = audio_stream(container)
         self._streams = [stream] if sound is None else [stream, sound]
         only(container, *self._streams)
-        self._decoder = _decoder(stream, max_pixels)
+        self._decoder = open_decoder(stream, max_pixels)
         rate = stream.average_rate or stream.guessed_rate
         self.frame_seconds = 1 / Fraction(rate) if rate else Fraction(1, 25)
         assert stream.time_base is not None
@@ -126,14 +93,71 @@ class FrameReader:
                     yield first
                 yield from frames
                 return
-        if self._moved and not self._seek(Fraction(0)):
-            msg = "Wanted to read the video from its start again, but its container cannot seek. Remux it."
-            raise InputError(Reason.CORRUPT, msg)
+        self._rewind()
         yield from self._in_order(grid)
+
+    def packets_from(self, begin: Fraction) -> "Iterator[Packet[VideoStream]]":
+        """Yield packets in order, undecoded, from one at `begin` or before it; the last one is empty.
+
+        Raises:
+            InputError: The container cannot seek back to the start.
+        """
+        for step in _STEPS_BACK:
+            if begin - step <= 0 or not self._seek(begin - step):
+                break
+            packets = self._packets()
+            first = next(packets)
+            if self.account.first_packet is None or self.account.first_packet <= begin:
+                yield first
+                yield from packets
+                return
+        self._rewind()
+        yield from self._packets()
+
+    def decode(self, packet: "Packet[VideoStream] | None", *, wanted: bool = True) -> list[VideoFrame]:
+        """Decode a packet that was read before.
+
+        Args:
+            packet: The next one in the order of decoding; None for all that the decoder holds back,
+                after which it must be restarted.
+            wanted: Whether its own picture is; else it is left out if no other needs it.
+        """
+        if self.can_skip:
+            self._decoder.skip_frame = "DEFAULT" if wanted or packet is None else "NONREF"
+        return self._decode(cast("Packet[VideoStream]", Packet()) if packet is None else packet)
+
+    def restart(self) -> None:
+        """Let the decoder forget what it holds; a key picture must come next."""
+        self._decoder.flush_buffers()
+
+    @property
+    def codec(self) -> str:
+        """Name of the decoder."""
+        return self._decoder.name
+
+    @property
+    def can_skip(self) -> bool:
+        """Whether the decoder leaves out pictures to which no other refers, when told to."""
+        return self._decoder.name in SKIPPING
+
+    @property
+    def unit(self) -> Fraction:
+        """Seconds of one unit of the stream's time stamps."""
+        return self._time_base
 
     def time_of(self, stamp: int) -> Fraction:
         """Turn a time stamp of the stream into seconds on the asset's clock."""
         return stamp * self._time_base - self.start
+
+    def stamp_of(self, time: Fraction, *, up: bool = False) -> int:
+        """Turn seconds on the asset's clock into a time stamp, the one at or before it, or after it."""
+        exactly = (time + self.start) / self._time_base
+        return math.ceil(exactly) if up else math.floor(exactly)
+
+    def stands_until(self, stamp: int, duration: int) -> None:
+        """Note when the last frame leaves the screen, by its packet."""
+        seconds = duration * self._time_base if duration else self.frame_seconds
+        self.account.last_frame = self.time_of(stamp) + seconds
 
     def last_picture(self) -> Fraction | None:
         """Return when the last packet of pictures that was read ends; None if there was none."""
@@ -149,6 +173,11 @@ class FrameReader:
             if item.index in ends
         ]
         return max(times, default=Fraction(0))
+
+    def _rewind(self) -> None:
+        if self._moved and not self._seek(Fraction(0)):
+            msg = "Wanted to read the video from its start again, but its container cannot seek. Remux it."
+            raise InputError(Reason.CORRUPT, msg)
 
     def _seek(self, time: Fraction) -> bool:
         self._moved = True
@@ -218,7 +247,7 @@ class FrameReader:
         """Yield packets, having told the decoder for each what it may leave out."""
         if self.key_frames_only:
             self._decoder.skip_frame = "NONKEY"
-        if grid is None or self._decoder.name not in _SKIPPING:
+        if grid is None or not self.can_skip:
             yield from self._packets()
             return
         needed = Needed(grid, self._time_base, self.start)
@@ -280,23 +309,3 @@ class FrameReader:
 
 def _stamp(packet: "Packet[Stream] | Packet[VideoStream]") -> int | None:
     return packet.pts if packet.pts is not None else packet.dts
-
-
-def _decoder(stream: VideoStream, max_pixels: int) -> VideoCodecContext:
-    """Open a decoder that refuses frames above a size; VP8 and VP9 with alpha need libvpx."""
-    decoder = stream.codec_context
-    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _ALPHA:
-        other = CodecContext.create(_ALPHA[decoder.name], "r")
-        assert isinstance(other, VideoCodecContext)
-        decoder = other
-    decoder.options = {**decoder.options, "max_pixels": str(max_pixels)}
-    decoder.thread_type = ThreadType.AUTO
-    decoder.thread_count = 1 if decoder.name in _SKIPPING else _THREADS
-    try:
-        decoder.open(strict=False)
-    except av.error.FFmpegError as error:
-        raise as_input_error(error) from error
-    return decoder
-
-
-_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}

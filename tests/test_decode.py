@@ -93,7 +93,7 @@ def use(monkeypatch: pytest.MonkeyPatch, units: object) -> None:
 
 def test_crash_in_a_video_costs_the_stretch_around_it(video: Asset, monkeypatch: pytest.MonkeyPatch) -> None:
     """All other pictures and cuts are those of an undisturbed run, and the stretch is named."""
-    config = Config()
+    config = Config(sampling=Sampling(decode="all"))
     (whole,) = Decode(config)(Planned(video, [SPAN]))
     use(monkeypatch, crashing_units)
     (found,) = Decode(config)(Planned(video, [SPAN]))
@@ -108,6 +108,15 @@ def test_crash_in_a_video_costs_the_stretch_around_it(video: Asset, monkeypatch:
     assert len(whole.pictures) == 32
     assert found.unit == SPAN
     assert found.sampled == whole.sampled - 4
+
+
+def test_a_picture_that_no_look_needs_crashes_nothing(video: Asset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All looks fall on key pictures: the bad one between two of them is never given to the decoder."""
+    use(monkeypatch, crashing_units)
+    (found,) = Decode(Config())(Planned(video, [SPAN]))
+
+    assert not found.failures
+    assert [picture.time_seconds for picture in found.pictures] == list(range(32))
 
 
 def test_a_video_that_hangs_everywhere_is_given_up(video: Asset, monkeypatch: pytest.MonkeyPatch) -> None:

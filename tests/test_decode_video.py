@@ -101,11 +101,13 @@ def test_still_slides_are_pictures_once_with_the_time_they_stood() -> None:
     assert 0 < perception.costs[0].bytes <= len(content)
 
 
-def test_spans_give_the_same_pictures_as_one_long_span() -> None:
+@pytest.mark.parametrize("decode", ["all", "least"])
+def test_spans_give_the_same_pictures_as_one_long_span(decode: str) -> None:
     """Cutting changes neither when slides are found nor what is seen; each span starts whole."""
     content = encode(lecture(), Encoding(key_every=40))
+    mode = f"sampling.decode={decode}"
 
-    together, apart = decoded(content), decoded(content, "sampling.span_seconds=3")
+    together, apart = decoded(content, mode), decoded(content, mode, "sampling.span_seconds=3")
 
     assert [cut for each in apart for cut in each.cuts] == together[0].cuts == [5.0, 8.0]
     assert sum(each.sampled for each in apart) == together[0].sampled

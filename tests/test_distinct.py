@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from operators import distinct
 from operators.distinct import FIRST, Change, Reference, Verdict, changed_cells, regions
 from operators.scenes import Step, find_cuts, histogram, tone_distance
 from tests.media import Pixels, slide, with_dot
@@ -228,3 +229,18 @@ def test_tone_distance_spans_zero_to_one() -> None:
 
     assert tone_distance(dark, dark) == 0
     assert tone_distance(dark, light) == pytest.approx(1)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 60), st.integers(0, 80), st.integers(4, 70), st.integers(4, 90), st.integers(0, 4))
+def test_looking_only_where_pixels_differ_finds_the_same(
+    y: int, x: int, high: int, wide: int, noise: int
+) -> None:
+    """The windows left out are those far below the floor, and what is typical stays."""
+    difference = np.random.default_rng(y + x).integers(0, noise + 1, (64, 96), np.uint8)
+    difference[y : y + high, x : x + wide] += 20
+    every = distinct._window_mean(distinct._squared(difference))
+    found = distinct._power(difference)
+
+    assert ((found > distinct._FLOOR) == (every > distinct._FLOOR)).all()
+    assert distinct._typical(found) == distinct._typical(every)
