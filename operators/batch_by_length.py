@@ -6,6 +6,8 @@ finished and waits. Sorting by length first keeps members alike, whatever files 
 
 from collections.abc import Sequence
 
+from operators.cut_batches import cut_batches
+
 
 def batches_by_length(lengths: Sequence[float], size: int) -> list[list[int]]:
     """Cut indices, longest first, into batches.
@@ -17,7 +19,8 @@ def batches_by_length(lengths: Sequence[float], size: int) -> list[list[int]]:
         size: Most members of a batch.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    return [order[at : at + size] for at in range(0, len(order), size)]
+    cuts = cut_batches([lengths[index] for index in order], size)
+    return [[order[place] for place in cut] for cut in cuts]
 
 
 def padding_share(lengths: Sequence[float], batches: Sequence[Sequence[int]]) -> float:

@@ -7,8 +7,10 @@ batch costs `members * (longest prompt + longest answer)` tokens of memory and o
 import math
 from collections.abc import Hashable, Sequence
 
-_STEPS_PER_DOUBLING = 8
-"""Lengths that differ by less than a twelfth count as alike; among them pictures of the same size
+from operators.cut_batches import cut_batches
+
+_STEPS_PER_DOUBLING = 16
+"""Lengths that differ by less than a twentieth count as alike; among them pictures of the same size
 go together, which some processors can stack without padding."""
 
 
@@ -36,16 +38,8 @@ def batches_by_tokens(
     order = sorted(
         range(len(tokens)), key=lambda index: (-_step(tokens[index]), ranks[index], -tokens[index], index)
     )
-    batches: list[list[int]] = []
-    longest = 0
-    for index in order:
-        longest = max(longest, tokens[index]) if batches else tokens[index]
-        full = not batches or len(batches[-1]) == most
-        if full or (len(batches[-1]) + 1) * (longest + answer) > budget:
-            batches.append([])
-            longest = tokens[index]
-        batches[-1].append(index)
-    return batches
+    cuts = cut_batches([tokens[index] for index in order], most, extra=answer, budget=budget)
+    return [[order[place] for place in cut] for cut in cuts]
 
 
 def batch_tokens(tokens: Sequence[int], batch: Sequence[int], answer: int) -> int:

@@ -1,8 +1,9 @@
 """Pictures become views: every line of text in them, with its place, in reading order.
 
 Most of the work of a run is done here, so the least is done: pictures of all units of a call
-are read in batches of one shape; a picture of which only a part has changed is read there
-alone; a large picture is looked at reduced first and again only where its letters are small.
+are read in batches of one shape, and of each what is not blank; a picture of which only a
+part has changed is read there alone; a large picture is looked at reduced first and again only
+where its letters are small.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from operators.buckets import bucket_of
 from operators.cost_of import cost_of
+from operators.cut_blank import is_blank, is_cut, read_inked
 from operators.multiscale import (
     CELL_PX,
     WORTH_SCALE,
@@ -211,8 +213,7 @@ class _Reader:
         """Read a batch; when it fails, each picture alone, so that one cannot take the others along."""
         watch = Stopwatch()
         try:
-            first = self.engine.read([pixels_of(picture) for picture in pictures])
-            assert len(first) == len(pictures)
+            first = read_inked(self.engine, [pixels_of(picture) for picture in pictures])
         except Exception:  # the culprit is found, and reported, by reading each picture alone
             yield from (self._attempt(picture, self._read_alone) for picture in pictures)
             return
@@ -222,7 +223,7 @@ class _Reader:
             yield replace(outcome, spent=spent + outcome.spent, filled=fill)
 
     def _read_alone(self, picture: Picture) -> View:
-        (lines,) = self.engine.read([pixels_of(picture)])
+        (lines,) = read_inked(self.engine, [pixels_of(picture)])
         return self._finish(picture, lines)
 
     def read_changed(self, picture: Picture, before: View) -> _Outcome:
@@ -251,7 +252,7 @@ class _Reader:
             turned = find_turn(pixels, lines, self.engine)
         if turned:
             pixels = turn_picture(pixels, turned)
-            (lines,) = self.engine.read([pixels])
+            (lines,) = read_inked(self.engine, [pixels])
         sure = self._sure(lines)
         if self.detail == "auto":
             sure = merge(sure, self._look_again(pixels, sure))
@@ -263,7 +264,7 @@ class _Reader:
 
     def _look_again(self, pixels: Pixels, lines: Sequence[Line]) -> list[Line]:
         height, width = pixels.shape[:2]
-        if detector_scale(width, height) >= WORTH_SCALE:
+        if detector_scale(width, height) >= WORTH_SCALE or is_cut(pixels):
             return []
         grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         rects = second_looks(width, height, lines, fine_detail(grey), CELL_PX)
@@ -281,11 +282,13 @@ class _Reader:
         chosen = parts(picture.width_px, picture.height_px, picture.changed, before.lines)
         if chosen is None:
             return self._read_alone(picture)
-        found = self.engine.read([cut(pixels, part.rect) for part in chosen])
+        # Where something has gone from blank paper nothing is left to read: a pointer moves on.
+        shown = [part for part in chosen if not is_blank(cut(pixels, part.rect))]
+        found = self.engine.read([cut(pixels, part.rect) for part in shown]) if shown else []
         replaced = {index for part in chosen for index in part.replaced}
         standing = [line for index, line in enumerate(before.lines) if index not in replaced]
         lines = list(standing)
-        for part, here in zip(chosen, found, strict=True):
+        for part, here in zip(shown, found, strict=True):
             lines += self._replace(part, here, before, standing, picture)
         order = in_reading_order(lines, picture.width_px, picture.height_px)
         return _view(picture, "ocr", "parts", order)
