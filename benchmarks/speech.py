@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.corpora.talks import speak
 from benchmarks.isolation import child_cpu_seconds, decoder_pid, resident_mb
 from jobs.ingest import run_ingest
 from operators.asr import Asr, samples_of
@@ -33,23 +34,8 @@ from operators.speech_models import resolve_speech
 from schemas.config import Config, load_config
 from schemas.media import Planned
 from schemas.perception import Perception, Piece
-from tests.speech_media import Placed, say, sentence, track, write_sound
+from tests.speech_media import track, write_sound
 from tests.tiny_whisper import build_checkpoint, convert_checkpoint
-
-
-def speak(rng: np.random.Generator, seconds: float) -> list[Placed]:
-    """Say one to four sentences at a time, which become one piece, and pause."""
-    placed: list[Placed] = []
-    at = 0.3
-    while True:
-        for _ in range(int(rng.integers(1, 5))):
-            text = sentence(rng)
-            length = say(text).seconds
-            if at + length > seconds:
-                return placed
-            placed.append(Placed(at, text))
-            at += length + 0.8
-        at += float(rng.uniform(1.7, 4))
 
 
 def make_talks(folder: Path, count: int, rng: np.random.Generator) -> None:
