@@ -62,8 +62,7 @@ def fingerprint(stats: Iterable[tuple[str, int, int | None, str | None]]) -> str
         stats: (uri, size, modification time, etag) of the file and of each sidecar. Stores
             that give an etag are compared by it, the others by modification time.
     """
-    files = [_stat(uri, size, etag if etag is not None else modified) for uri, size, modified, etag in stats]
-    return digest("fingerprint", *sorted(files))
+    return digest("fingerprint", *sorted(_stat(*file) for file in stats))
 
 
 def fingerprint_alone(uri: str, size: int, modified: int | None, etag: str | None) -> str:
@@ -71,14 +70,14 @@ def fingerprint_alone(uri: str, size: int, modified: int | None, etag: str | Non
 
     A second night asks for every file there is.
     """
-    stat = _stat(uri, size, etag if etag is not None else modified).encode()
+    stat = _stat(uri, size, modified, etag).encode()
     framed = _FINGERPRINT + len(stat).to_bytes(8, "big") + stat
     return hashlib.blake2b(framed, digest_size=_DIGEST_BYTES).hexdigest()
 
 
-def _stat(uri: str, size: int, mark: int | str | None) -> str:
-    """Write what `json.dumps` writes of the three."""
-    shown = "null" if mark is None else encode_basestring_ascii(mark) if isinstance(mark, str) else mark
+def _stat(uri: str, size: int, modified: int | None, etag: str | None) -> str:
+    """Write what `json.dumps` writes of the first two and the etag, or else the date."""
+    shown = encode_basestring_ascii(etag) if etag is not None else "null" if modified is None else modified
     return f"[{encode_basestring_ascii(uri)}, {size}, {shown}]"
 
 

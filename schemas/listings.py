@@ -6,7 +6,8 @@ a file is its URI and two numbers; who asks for one gets the row.
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise, repeat
+from itertools import islice, pairwise, repeat
+from operator import lt
 from typing import overload
 
 import pyarrow as pa
@@ -116,9 +117,11 @@ class Listings(Sequence[Listing]):
     def sorted(self) -> "Listings":
         """Order the files by URI; of two with the same one the last is left."""
         uris = self.uris
+        if all(map(lt, uris, islice(uris, 1, None))):
+            return self  # as folders are walked
         order = sorted(range(len(uris)), key=uris.__getitem__)
         last = [at for at, following in pairwise(order) if uris[at] != uris[following]] + order[-1:]
-        return self if last == list(range(len(uris))) else self.take(last)
+        return self.take(last)
 
     def with_sidecars(
         self, sidecars: Mapping[str, list[Sidecar]], is_left: Callable[[str], bool]
