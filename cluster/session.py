@@ -15,6 +15,7 @@ from ray.job_config import JobConfig
 
 from cluster.gone import ClusterGone
 from cluster.loopback import LOOPBACK, on_loopback
+from cluster.without_pandas import let_pandas_in
 from schemas.config import Config, ConfigError
 
 _BLOCK_BYTES = 16 << 20
@@ -52,6 +53,7 @@ def session(config: Config, *, verbose: bool = False) -> Iterator[None]:
     Raises:
         ConfigError: The cluster at `run.address` cannot be reached.
     """
+    let_pandas_in()  # Ray Data's blocks may be of it
     started = False
     if not ray.is_initialized():
         _start(config, verbose)
