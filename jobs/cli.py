@@ -113,12 +113,14 @@ def ingest(
     Exit codes: 0 everything is in the lake; 3 some files failed (see the table failures); 2 wrong
     usage or configuration, found before any work; 1 the run itself broke, or was stopped.
     """
+    from cluster.without_pandas import leave_out_pandas
     from jobs.caps import Caps
     from jobs.ingest import run_ingest
     from jobs.plan import Selection
     from jobs.since import parse_since
     from schemas.config import load_config
 
+    leave_out_pandas()
     effective = load_config(profile, config, settings or [])
     selection = Selection(None if since is None else parse_since(since), limit, shuffle_seed)
     raise typer.Exit(
@@ -246,11 +248,13 @@ def nightly(
     Exit codes: as of ingest (3: some files failed); 4 a limit of drift is missed; 5 another run has the
     lake, nothing was done; 6 all went well, but the notification could not be delivered.
     """
+    from cluster.without_pandas import leave_out_pandas
     from jobs.caps import Caps
     from jobs.nightly import run_nightly
     from jobs.plan import Selection
     from schemas.config import load_config
 
+    leave_out_pandas()
     effective = load_config(profile, config, settings or [])
     raise typer.Exit(
         run_nightly(

@@ -7,7 +7,6 @@ refused before the first file is touched.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cluster.without_pandas import leave_out_pandas
 from jobs.bury import bury_the_dead
 from jobs.caps import NO_CAPS, Caps, require_prices
 from jobs.held import Held
@@ -55,7 +54,6 @@ def run_ingest(
         LakeError: The lake cannot be used, or another run is writing to it.
     """
     speak(config.observe.logs)
-    leave_out_pandas()
     target = open_target(lake, config)
     require_prices(caps, config.vision)
     config = settle(config, target)

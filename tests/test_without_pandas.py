@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+from tests.pages import drawn_pdf, prose
 
 _PROGRAM = """
 import sys
@@ -36,3 +39,24 @@ import sys
 assert sys.modules["pandas"] is pandas
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_a_whole_run_imports_none(tmp_path: Path) -> None:
+    """From the command line to the last commit, and again when nothing has changed."""
+    (tmp_path / "page.pdf").write_bytes(drawn_pdf(prose))
+    arguments = ["gloss", "ingest", str(tmp_path / "page.pdf"), "--lake", str(tmp_path / "lake")]
+    settings = ["--set", "run.executor=threads", "--set", "ocr.engine=off", "--set", "speech.engine=off"]
+    program = f"""
+import sys
+from jobs.cli import main
+sys.argv = {arguments + settings}
+try:
+    main()
+except SystemExit as end:
+    sys.exit(end.code or (5 if "pandas" in sys.modules else 0))
+"""
+    for _ in range(2):
+        ran = subprocess.run(
+            [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=300
+        )
+        assert ran.returncode == 0, ran.stderr
