@@ -37,7 +37,7 @@ def named_tables(sql: str) -> set[str] | None:
 def _tables(tree: Any) -> set[str] | None:
     named: set[str] = set()
     own: set[str] = set()
-    for node in _nodes(tree):
+    for node in nodes_of(tree):
         own |= {entry["key"].lower() for entry in node.get("cte_map", {}).get("map", [])}
         kind = node.get("type")
         if kind == "BASE_TABLE":
@@ -54,7 +54,8 @@ def _tables(tree: Any) -> set[str] | None:
     return (named & TABLES.keys()) | behind
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def nodes_of(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield all nodes of a statement as `json_serialize_sql` gives it."""
     waiting = [tree]
     while waiting:
         item = waiting.pop()

@@ -4,12 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from jobs.named_tables import named_tables
+from jobs.named_tables import named_tables, nodes_of
 from jobs.output import EXIT_BROKEN, EXIT_OK, EXIT_USAGE, check_format, complain, emit, note
 from jobs.read_only import LimitError, Limits, open_lake, read_only
 from operators.lake import LakeError
@@ -161,17 +160,8 @@ def _nodes(connection: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
     if tree["error"]:
         msg = f"This statement cannot be checked ({tree.get('error_message')}). Write it as a plain SELECT."
         raise QueryError(msg)
-    found: set[str] = set()
-    waiting: list[Any] = [tree]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            kind = item.get("type")
-            found |= {kind} if isinstance(kind, str) and kind.endswith("_NODE") else set()
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
-    return found
+    kinds = (node.get("type") for node in nodes_of(tree))
+    return {kind for kind in kinds if isinstance(kind, str) and kind.endswith("_NODE")}
 
 
 def explain(error: duckdb.Error, sql: str) -> str:
